@@ -1,6 +1,7 @@
 //! vicinal-core: an embedded vector index that is exact while small and a graph when it grows.
 #![deny(unsafe_code)]
 
+mod distance;
 mod error;
 mod ids;
 mod index;
