@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readVectors } from './formats.ts'
+import { readVectors } from './formats.js'
 
 /** The set's rows are already in random order, so every n-th of them is a random sample that anybody can repeat. */
 const BASE_STEP = 50
@@ -36,9 +36,14 @@ function truth(): Buffer {
   const toQuery = new Uint32Array(base.n)
   for (let q = 0; q < query.n; q++) {
     for (let row = 0; row < base.n; row++) toQuery[row] = squaredDistance(q, row)
-    const nearest = Uint32Array.from(toQuery.keys()).sort((a, b) => toQuery[a]! - toQuery[b]! || a - b).subarray(0, K)
+    const nearest = Uint32Array.from(toQuery.keys())
+      .sort((a, b) => toQuery[a]! - toQuery[b]! || a - b)
+      .subarray(0, K)
     ids.set(nearest, q * K)
-    distances.set(nearest.map((row) => toQuery[row]!), q * K)
+    distances.set(
+      nearest.map((row) => toQuery[row]!),
+      q * K,
+    )
   }
   return Buffer.concat([header(query.n, K), new Uint8Array(ids.buffer), new Uint8Array(distances.buffer)])
 }

@@ -1,5 +1,5 @@
-import { FormatError } from './header.ts'
-import { rowBytes, type Element, type Layout } from './layout.ts'
+import { FormatError } from './header.js'
+import { rowBytes, type Element, type Layout } from './layout.js'
 
 /** Rows one after the other, as an index takes them: bytes stay bytes, every other element becomes a 32-bit float. */
 export type Rows = Float32Array | Uint8Array
@@ -37,7 +37,7 @@ const CONVERTERS: Readonly<Record<Element, (bytes: Uint8Array) => Rows>> = {
   i1: ({ buffer, byteOffset, length }) => new Float32Array(new Int8Array(buffer, byteOffset, length)),
   f2: ({ buffer, byteOffset, length }) => halvesToFloats(new Uint16Array(buffer, byteOffset, length / 2)),
   f4: ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4),
-  f8: ({ buffer, byteOffset, length }) => new Float32Array(new Float64Array(buffer, byteOffset, length / 8))
+  f8: ({ buffer, byteOffset, length }) => new Float32Array(new Float64Array(buffer, byteOffset, length / 8)),
 }
 
 let halves: Float32Array | undefined
@@ -59,7 +59,9 @@ function stripPrefixes(path: string, layout: Layout, bytes: Uint8Array, firstRow
   for (let row = 0; row < count; row++) {
     const dimensions = view.getInt32(row * stride, true)
     if (dimensions !== layout.dimensions) {
-      throw new FormatError(`${path}: row ${firstRow + row} has ${dimensions} dimensions, expected ${layout.dimensions}`)
+      throw new FormatError(
+        `${path}: row ${firstRow + row} has ${dimensions} dimensions, expected ${layout.dimensions}`,
+      )
     }
     packed.set(bytes.subarray(row * stride + layout.rowPrefix, (row + 1) * stride), row * payload)
   }

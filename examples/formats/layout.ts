@@ -1,5 +1,5 @@
-import { FormatError, headerView } from './header.ts'
-import { parseNpyHeader } from './npy.ts'
+import { FormatError, headerView } from './header.js'
+import { parseNpyHeader } from './npy.js'
 
 /** One stored component, named as NumPy names it: unsigned or signed byte, half, single and double precision. */
 export type Element = 'u1' | 'i1' | 'f2' | 'f4' | 'f8'
@@ -38,12 +38,14 @@ export function parseLayout(path: string, head: Uint8Array, size: number): Layou
   }
   const layout = parse(path, head, size)
   if (layout.n === 0 || layout.dimensions === 0) {
-    throw new FormatError(`${path}: holds ${layout.n} rows of ${layout.dimensions} dimensions, expected at least one of each`)
+    throw new FormatError(
+      `${path}: holds ${layout.n} rows of ${layout.dimensions} dimensions, expected at least one of each`,
+    )
   }
   const expected = layout.offset + layout.n * rowBytes(layout)
   if (size !== expected) {
     throw new FormatError(
-      `${path}: has ${size} bytes, expected ${expected} for ${layout.n} rows of ${layout.dimensions} × ${layout.element}`
+      `${path}: has ${size} bytes, expected ${expected} for ${layout.n} rows of ${layout.dimensions} × ${layout.element}`,
     )
   }
   return layout
@@ -57,7 +59,7 @@ const PARSERS: Readonly<Record<string, Parser>> = {
   f16bin: bin('f2'),
   fvecs: vecs('f4'),
   bvecs: vecs('u1'),
-  npy: (path, head) => ({ ...parseNpyHeader(path, head), rowPrefix: 0 })
+  npy: (path, head) => ({ ...parseNpyHeader(path, head), rowPrefix: 0 }),
 }
 
 /** The *bin formats of the Big-ANN benchmarks: n and d as u32, then the rows. */

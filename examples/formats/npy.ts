@@ -1,5 +1,5 @@
-import { FormatError, headerView, MAX_HEADER_BYTES } from './header.ts'
-import type { Element, Layout } from './layout.ts'
+import { FormatError, headerView, MAX_HEADER_BYTES } from './header.js'
+import type { Element, Layout } from './layout.js'
 
 const MAGIC = '\x93NUMPY'
 
@@ -35,7 +35,10 @@ function parseDict(path: string, dict: string): { n: number; dimensions: number;
     throw new FormatError(`${path}: npy array in Fortran order, expected C order (numpy.ascontiguousarray makes it so)`)
   }
   const shape = field(path, dict, 'shape', /\(([^)]*)\)/)
-  const [n, dimensions, ...others] = shape.split(',').filter((part) => part.trim() !== '').map(Number)
+  const [n, dimensions, ...others] = shape
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map(Number)
   if (!Number.isSafeInteger(n) || !Number.isSafeInteger(dimensions) || others.length > 0) {
     throw new FormatError(`${path}: npy shape (${shape}), expected (rows, dimensions)`)
   }

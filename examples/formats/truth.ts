@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { FormatError, headerView } from './header.ts'
+import { FormatError, headerView } from './header.js'
 
 /** The exact nearest rows of `n` queries: row numbers `ids[query · k + rank]`, nearest first. */
 export interface Truth {
@@ -34,7 +34,7 @@ function parseIbin(path: string, bytes: Uint8Array): Truth {
   const payload = bytes.length - 8
   if (block === 0 || (payload !== block && payload !== 2 * block)) {
     throw new FormatError(
-      `${path}: has ${bytes.length} bytes, expected ${8 + 2 * block} for ${n} × ${k} row numbers and distances`
+      `${path}: has ${bytes.length} bytes, expected ${8 + 2 * block} for ${n} × ${k} row numbers and distances`,
     )
   }
   // The copy begins at an aligned address, whatever the caller's array is a view of.

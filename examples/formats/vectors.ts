@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { decodeRows, emptyRows, type Rows } from './decode.ts'
-import { FormatError, MAX_HEADER_BYTES } from './header.ts'
-import { parseLayout, rowBytes, type Layout } from './layout.ts'
+import { decodeRows, emptyRows, type Rows } from './decode.js'
+import { FormatError, MAX_HEADER_BYTES } from './header.js'
+import { parseLayout, rowBytes, type Layout } from './layout.js'
 
 /**
  * An open vector file (u8bin, fbin, f16bin, fvecs, bvecs or npy) from which ranges of rows are read, so that a file
