@@ -10,4 +10,14 @@ const run = (command, ...args) => execFileSync(command, args, { stdio: 'inherit'
 
 if (!existsSync(here('.venv/bin/python'))) run('python3', '-m', 'venv', here('.venv'))
 // A wheel that pip built earlier, on another machine maybe, must not stand in for one built here.
-run(here('.venv/bin/python'), '-m', 'pip', 'install', '--no-cache-dir', '--no-binary', 'hnswlib', '--requirement', here('requirements.txt'))
+run(
+  here('.venv/bin/python'),
+  '-m',
+  'pip',
+  'install',
+  '--no-cache-dir',
+  '--no-binary',
+  'hnswlib',
+  '--requirement',
+  here('requirements.txt'),
+)
