@@ -11,9 +11,10 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { VectorIndex, type Metric } from 'vicinal'
-import { readTruth, readVectors, type Truth } from '../examples/formats.js'
+import { readTruth, readVectors, VectorFile, type Truth } from '../examples/formats.js'
 import { timed } from '../examples/measure.js'
 import { add, latency, migration, stream, type Data } from './live.js'
 
@@ -39,7 +40,7 @@ class Driver {
 
   async build(): Promise<object> {
     const { rows } = this.#data
-    const before = residentBytes()
+    const before = await residentBytes()
     const seconds = await timed(async () => {
       for (let first = 0; first < rows; first += BATCH) {
         await add(this.#data, this.#index, first, Math.min(first + BATCH, rows))
@@ -47,7 +48,8 @@ class Driver {
       await this.#index.migrate()
     })
     const { m, meanDegree, simd, bytes, migration: state } = this.#index.stats()
-    return { rows, seconds, bytes: residentBytes() - before, stats: { m, meanDegree, simd, bytes, migration: state } }
+    const bytesHeld = (await residentBytes()) - before
+    return { rows, seconds, bytes: bytesHeld, stats: { m, meanDegree, simd, bytes, migration: state } }
   }
 
   async save(directory: string): Promise<object> {
@@ -109,9 +111,11 @@ function recall(distances: Float32Array, { n, k, distances: exact }: Truth): num
   return found / (n * K)
 }
 
-function residentBytes(): number {
+async function residentBytes(): Promise<number> {
   if (globalThis.gc === undefined) throw new Error('expected node --expose-gc')
   globalThis.gc()
+  // The memory of typed arrays is given back by another thread.
+  await sleep(500)
   return process.memoryUsage.rss()
 }
 
@@ -122,10 +126,11 @@ async function open(): Promise<Driver> {
   if (basePath === undefined || query === undefined || truth === undefined) {
     throw new Error('expected --base, --query and --truth')
   }
-  const all = await readVectors(basePath)
-  const { n, dimensions } = all
+  const file = await VectorFile.open(basePath)
+  const { n, dimensions } = file
   const rows = Math.min(n, Number(limit ?? n))
-  const base = new Float32Array(all.rows.subarray(0, rows * dimensions))
+  const base = new Float32Array(await file.read(0, rows))
+  await file.close()
   const data = { base, rows, dimensions, metric: metric as Metric }
   return new Driver(data, new Float32Array((await readVectors(query)).rows), await readTruth(truth))
 }
