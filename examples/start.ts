@@ -58,6 +58,7 @@ Vectors are added ${BLOCK} at a time, while queries for the ${K} nearest go on, 
   const memory = { rssBefore, rssAfter: process.memoryUsage.rss(), index: index.stats().bytes }
   const eventLoop = unwatch()
   await index.close()
+  console.log('\nComparing the answers with the truth.')
   const judged = []
   for (const phase of phases) judged.push({ phase, recall: await recall(judge, phase.answers, K) })
   await base.close()
