@@ -174,7 +174,9 @@ impl Kernels {
 /// The level named, or the first where it is unknown or not among `available`, which end with the scalar one.
 fn choose(forced: Option<&str>, mut available: impl Iterator<Item = &'static Kernels>) -> &'static Kernels {
     let forced = forced.and_then(SimdLevel::parse);
-    let Some(best) = available.next() else { return &scalar::KERNELS };
+    let Some(best) = available.next() else {
+        return &scalar::KERNELS;
+    };
     match forced {
         Some(level) if level != best.level => available.find(|kernels| kernels.level == level).unwrap_or(best),
         _ => best,
