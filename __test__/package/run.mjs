@@ -1,6 +1,6 @@
 // The packages as users get them: packed, checked, installed into an empty project, type-checked and run.
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { at, run, tool } from '../../scripts/run.mjs'
@@ -10,7 +10,8 @@ try {
   const tarballs = packAndCheck()
   installOffline(tarballs)
   useFromEveryModuleSystem()
-  runReadmeExample()
+  if (existsSync(at('README.md'))) runReadmeExample()
+  resolveFromTheRepository()
 } finally {
   rmSync(project, { recursive: true, force: true })
 }
@@ -56,6 +57,14 @@ function runReadmeExample() {
   const node = { types: ['node'], typeRoots: [at('node_modules', '@types')] }
   compile('readme', { module: 'node16', moduleResolution: 'node16', ...node }, ['readme.mts'])
   run(process.execPath, ['readme.mjs'], { cwd: project })
+}
+
+/** Examples and benches import the package by its name. */
+function resolveFromTheRepository() {
+  const same = `import { VicinalError } from 'vicinal'
+    import { createRequire } from 'node:module'
+    if (createRequire(import.meta.url)('vicinal').VicinalError !== VicinalError) throw new Error('loaded twice')`
+  run(process.execPath, ['--input-type=module', '--eval', same])
 }
 
 function compile(name, compilerOptions, files) {
