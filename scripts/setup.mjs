@@ -1,20 +1,20 @@
 // From a fresh clone to a built package; what is up to date is left alone.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { at, run } from './run.mjs'
+import { at, npm } from './run.mjs'
 
 /** Installs what package-lock.json names. */
 export function install() {
   // npm leaves a lock file of its own behind, which tells when it last ran.
   if (isNewer('node_modules/.package-lock.json', ['package-lock.json'])) return
-  run('npm', ['ci', '--no-audit', '--no-fund'])
+  npm(['ci', '--no-audit', '--no-fund'])
 }
 
 /** Builds the native addon with its loader and typings. */
-export const buildNative = () => run('npm', ['run', '--silent', 'build:native'])
+export const buildNative = () => npm(['run', '--silent', 'build:native'])
 
 /** Compiles the TypeScript sources into dist/. */
-export const buildTypeScript = () => run('npm', ['run', '--silent', 'build:ts'])
+export const buildTypeScript = () => npm(['run', '--silent', 'build:ts'])
 
 /** Installs and builds what is missing or older than its sources. */
 export function setUp() {

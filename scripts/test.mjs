@@ -1,6 +1,6 @@
 // `npm test`: from a fresh clone to every check that there is, stopping at the first that fails.
 import { existsSync, readFileSync } from 'node:fs'
-import { at, installed, run, tool } from './run.mjs'
+import { at, installed, npm, run, tool } from './run.mjs'
 import { buildNative, buildTypeScript, install } from './setup.mjs'
 
 const cargo = (...args) => run('cargo', args)
@@ -10,7 +10,7 @@ const steps = {
   install,
   rustfmt: () => cargo('fmt', '--all', '--check'),
   prettier: () => tool('prettier', ['--check', '.']),
-  oxlint: () => run('npm', ['run', '--silent', 'lint']),
+  oxlint: () => npm(['run', '--silent', 'lint']),
   clippy: () => cargo('clippy', '--locked', '--workspace', '--all-targets', '--all-features', '--', '-D', 'warnings'),
   'rust tests': testRust,
   'rust doc tests': () => cargo('test', '--doc', '--workspace', '--all-features'),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { at, run, tool } from '../../scripts/run.mjs'
+import { at, npm, run, tool } from '../../scripts/run.mjs'
 
 const project = mkdtempSync(path.join(os.tmpdir(), 'vicinal-package-'))
 try {
@@ -28,7 +28,7 @@ function packAndCheck() {
 function installOffline(tarballs) {
   write('package.json', { name: 'project', private: true })
   // Offline, so that nothing but the tarballs can be installed.
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs.map((file) => `./${file}`)], {
+  npm(['install', '--offline', '--no-audit', '--no-fund', ...tarballs.map((file) => `./${file}`)], {
     cwd: project,
   })
   for (const name of readdirSync(path.join(project, 'node_modules')).filter((file) => !file.startsWith('.'))) {
