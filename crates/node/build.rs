@@ -1,1 +1,4 @@
-fn main() { napi_build::setup(); }
+//! Registers what napi-rs needs of the linker.
+fn main() {
+    napi_build::setup();
+}
