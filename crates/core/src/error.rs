@@ -1,6 +1,7 @@
 //! What can go wrong, each with a stable code that JavaScript sees unchanged.
 
 use std::io;
+use std::sync::Arc;
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -8,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong. An operation that returns an error has changed nothing.
 ///
 /// `row` is the 0-based position in the batch where there was one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A value of the wrong type or out of range.
@@ -40,7 +41,7 @@ pub enum Error {
     Version { path: String, got: String, expected: String },
     /// The operating system failed an operation on a file.
     #[error("{path}: {operation} failed: {source}")]
-    Io { path: String, operation: &'static str, source: io::Error },
+    Io { path: String, operation: &'static str, source: Arc<io::Error> },
     /// A bug of ours: a caught panic. Writes are refused from here on.
     #[error("internal error: {0}")]
     Internal(String),
@@ -71,4 +72,10 @@ impl Error {
 
 fn at_row(row: &Option<usize>) -> String {
     row.map(|row| format!("row {row}: ")).unwrap_or_default()
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_string()
 }

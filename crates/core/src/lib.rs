@@ -1,14 +1,28 @@
 //! vicinal-core: an embedded vector index that is exact while small and a graph when it grows.
+//!
+//! An [`Index`] keeps rows in an append-only store. Below a threshold every search scans them all. Past it a
+//! migration moves them, chunk by chunk and in the background, into a graph; searches merge what the graph serves and
+//! the scan of what it does not serve yet, so a row is found from the moment that [`Index::add`] returns.
 #![deny(unsafe_code)]
 
+mod bits;
+mod distance;
 mod error;
+mod flat;
+mod graph;
 mod ids;
 mod index;
+mod migration;
 mod options;
+mod os;
+mod pools;
+mod topk;
+mod vectors;
 mod work;
 
 pub use error::{Error, Result};
-pub use ids::{Id, IdSet, Ids};
-pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migrated, Migration, MigrationState, Stats, Verified};
+pub use ids::{Id, IdSet, Ids, Texts};
+pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migration, MigrationState, Stats, Verified};
+pub use migration::{Migrated, MigrationDone};
 pub use options::{IdType, Metric, Options, SearchOptions};
 pub use work::{Phase, Progress, ProgressFn, Work};

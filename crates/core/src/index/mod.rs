@@ -1,115 +1,298 @@
-//! `Index`: the only place that knows store, graph and pools together (stub of the interface; being written).
+//! `Index`: the only place that knows rows, graph, migration and pools together.
+
+mod batch;
+mod equals;
+mod migrate;
+mod read;
+mod reader;
+mod state;
+mod verify;
+mod write;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crate::error::Result;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+pub use batch::BatchHits;
+pub use migrate::{Migration, MigrationState};
+pub use read::{Hits, Keys};
+pub(crate) use state::State;
+pub use verify::{Bytes, Stats, Verified};
+
+use crate::error::{Error, Result};
 use crate::ids::{Id, IdSet, Ids};
+use crate::migration::{Migrated, MigrationDone, Migrator};
 use crate::options::{IdType, Options, SearchOptions};
+use crate::pools::Pools;
 use crate::work::Work;
+use read::Source;
+use write::Existing;
 
-/// An index. All methods take `&self` and may be called from any thread; clones share it.
-/// Writes (`add`, `upsert`, `remove`, `clear`, `save`) are serialised by a lock inside, in the order of the calls.
+/// An index. All methods may be called from any thread; clones share it, and the last one that goes stops its work.
+///
+/// Writes (`add`, `upsert`, `remove`, `clear`, `save`) happen one after the other, in the order in which the calls get
+/// hold of the index.
 #[derive(Clone)]
-pub struct Index {}
+pub struct Index(Arc<Handle>);
 
-/// Neighbors of one query, nearest first; `ids.len() == distances.len()`.
-#[derive(Debug, Clone)]
-pub struct Hits { pub ids: Ids, pub distances: Vec<f32> }
+/// Stops the background work when the last `Index` is gone; the work itself holds only the `Inner`.
+struct Handle(Arc<Inner>);
 
-/// Neighbors of many queries: row `i` is at `i * stride`, its first `counts[i]` entries are real;
-/// the rest have distance +Infinity and id 0 or "". `stride` is the `k` that was asked for.
-#[derive(Debug, Clone)]
-pub struct BatchHits { pub stride: usize, pub ids: Ids, pub distances: Vec<f32>, pub counts: Vec<u32> }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MigrationState { Exact, Migrating, Paused, Graph }
-
-/// Where the migration stands. Counts are of live rows. `method` is `Some("insert")` once a graph exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    pub state: MigrationState, pub migrated: usize, pub total: usize,
-    pub method: Option<&'static str>,
-    /// (code, message) of the failure that stopped the background migration.
-    pub error: Option<(&'static str, String)>,
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
-/// What a `migrate` did.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Migrated { pub vectors: usize, pub seconds: f64 }
-
-/// Bytes by purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bytes { pub vectors: usize, pub codes: usize, pub links: usize, pub ids: usize, pub total: usize }
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stats {
-    pub live: usize, pub removed: usize, pub tail: usize,
-    /// Nodes on each level, level 0 first; empty without a graph.
-    pub levels: Vec<usize>,
-    pub mean_degree: f64, pub m: usize, pub bytes: Bytes,
-    pub simd: &'static str, pub threads: usize, pub migration: Migration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verified { pub recall: f64, pub unreachable: usize, pub samples: usize }
-
-/// What was live when it was made, in insertion order, in blocks.
-pub struct Keys {}
-impl Keys {
-    /// The next at most `max` ids; empty at the end.
-    pub fn next_block(&mut self, max: usize) -> Ids { todo!() }
+struct Inner {
+    /// Differs from that of every other index of the process.
+    id: u64,
+    options: Options,
+    state: ArcSwap<State>,
+    writing: Mutex<()>,
+    migrator: Migrator,
+    pools: Arc<Pools>,
+    closed: AtomicBool,
+    /// Live rows at `close`.
+    final_len: AtomicUsize,
+    /// What the panic said that broke the index.
+    poisoned: OnceLock<String>,
 }
 
 impl Index {
-    pub fn new(options: Options) -> Result<Self> { todo!() }
+    /// An empty index. `InvalidArgument` for options out of range, `OutOfMemory` if the capacity cannot be reserved.
+    pub fn new(options: Options) -> Result<Self> {
+        options.validate()?;
+        let pools = Pools::new(options.threads)?;
+        let state = State::new(&options)?;
+        Ok(Self::assemble(options, pools, state))
+    }
+
+    fn assemble(options: Options, pools: Arc<Pools>, state: State) -> Self {
+        static INDEXES: AtomicU64 = AtomicU64::new(0);
+        let threshold = options.threshold.unwrap_or(usize::MAX);
+        let migrator = Migrator::new(options.auto_migrate, threshold);
+        migrator.cut(state.len(), state.live());
+        Self(Arc::new(Handle(Arc::new(Inner {
+            id: INDEXES.fetch_add(1, Ordering::Relaxed),
+            options,
+            state: ArcSwap::from_pointee(state),
+            writing: Mutex::new(()),
+            migrator,
+            pools,
+            closed: AtomicBool::new(false),
+            final_len: AtomicUsize::new(0),
+            poisoned: OnceLock::new(),
+        }))))
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.0.0
+    }
+
     /// The options it was made with.
-    pub fn options(&self) -> &Options { todo!() }
-    pub fn len(&self) -> usize { todo!() }
+    pub fn options(&self) -> &Options {
+        &self.inner().options
+    }
 
-    /// `rows` is row-major, `ids.len() × dimensions`. All or nothing.
-    pub fn add(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> { todo!() }
-    pub fn upsert(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> { todo!() }
-    /// How many existed.
-    pub fn remove(&self, ids: &Ids) -> Result<usize> { todo!() }
-    pub fn clear(&self) -> Result<()> { todo!() }
-    pub fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> { todo!() }
-    /// Rows in the order of the ids (zeros where not found) and 1 or 0 an id.
-    pub fn get_many(&self, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> { todo!() }
-    pub fn has(&self, id: Id<'_>) -> Result<bool> { todo!() }
-    pub fn keys(&self) -> Result<Keys> { todo!() }
+    /// Live rows.
+    pub fn len(&self) -> usize {
+        let inner = self.inner();
+        if inner.closed.load(Ordering::Acquire) {
+            return inner.final_len.load(Ordering::Acquire);
+        }
+        inner.state.load().live()
+    }
 
-    /// On the calling thread. A warm call allocates only its answer.
-    pub fn search(&self, query: &[f32], options: &SearchOptions) -> Result<Hits> { todo!() }
-    /// Allocates nothing once warm: fills the caller's buffers with keys (number and bigint ids only) and distances,
-    /// returns how many. The buffers must hold `min(k, len)` entries: `Err(InvalidArgument)` otherwise.
-    pub fn search_into(&self, query: &[f32], options: &SearchOptions, keys: &mut [u64], distances: &mut [f32]) -> Result<usize> { todo!() }
-    /// The neighbors of a stored row, itself left out. An unknown id: `InvalidArgument`.
-    pub fn search_by_id(&self, id: Id<'_>, options: &SearchOptions) -> Result<Hits> { todo!() }
-    /// On the query pool, all its threads; blocks the caller.
-    pub fn search_batch(&self, queries: Vec<f32>, options: &SearchOptions, work: &Work) -> Result<BatchHits> { todo!() }
-    pub fn id_set(&self, ids: Ids) -> Result<IdSet> { todo!() }
-    /// Runs a closure on the query pool: threads that background work never occupies. First in, first out.
-    pub fn spawn_query(&self, task: impl FnOnce() + Send + 'static) { todo!() }
+    /// Whether there is no live row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 
-    pub fn migration(&self) -> Migration { todo!() }
-    /// Joins the running migration or starts one; `done` is called once, on another thread (or on this one if
-    /// there is nothing to do), when all that waited is in the graph, or with `Cancelled` once `work` is cancelled.
-    pub fn start_migration(&self, work: Work, done: Box<dyn FnOnce(Result<Migrated>) + Send>) { todo!() }
+    /// Adds rows, all or none. `rows` is row-major, `ids.len() × dimensions`. The rows are found by every search that
+    /// starts after the call. `DuplicateId` for an id that exists or stands in the batch twice.
+    pub fn add(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
+        self.inner().insert(ids, rows, Existing::Refuse, work)?;
+        self.inner().migrate_in_background();
+        Ok(())
+    }
+
+    /// Adds rows, all or none, replacing those whose ids exist. A replaced row counts as newly inserted.
+    pub fn upsert(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
+        self.inner().insert(ids, rows, Existing::Replace, work)?;
+        self.inner().migrate_in_background();
+        Ok(())
+    }
+
+    /// Removes rows; how many existed.
+    pub fn remove(&self, ids: &Ids) -> Result<usize> {
+        self.inner().remove(ids)
+    }
+
+    /// Removes all rows and the graph.
+    pub fn clear(&self) -> Result<()> {
+        self.inner().clear()
+    }
+
+    /// The row of `id`, as it was given.
+    pub fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> {
+        self.inner().get(id)
+    }
+
+    /// Rows in the order of the ids, zeros where there is none, and 1 or 0 an id.
+    pub fn get_many(&self, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> {
+        self.inner().get_many(ids)
+    }
+
+    pub fn has(&self, id: Id<'_>) -> Result<bool> {
+        self.inner().has(id)
+    }
+
+    /// All ids that are live now, in insertion order.
+    pub fn keys(&self) -> Result<Keys> {
+        self.inner().keys()
+    }
+
+    /// The neighbors of `query`, on the calling thread.
+    pub fn search(&self, query: &[f32], options: &SearchOptions) -> Result<Hits> {
+        self.inner().hits(Source::Values(query), options)
+    }
+
+    /// The neighbors of `query` into the caller's buffers (number and bigint ids only); how many. A warm call
+    /// allocates nothing. `InvalidArgument` if the buffers hold less than `min(k, len)`.
+    pub fn search_into(
+        &self,
+        query: &[f32],
+        options: &SearchOptions,
+        keys: &mut [u64],
+        distances: &mut [f32],
+    ) -> Result<usize> {
+        self.inner().hits_into(query, options, keys, distances)
+    }
+
+    /// The neighbors of a row of the index, itself left out. `InvalidArgument` for an unknown id.
+    pub fn search_by_id(&self, id: Id<'_>, options: &SearchOptions) -> Result<Hits> {
+        self.inner().hits(Source::Id(id), options)
+    }
+
+    /// The neighbors of many queries, on all query threads; blocks the caller, which must not be one of them.
+    pub fn search_batch(&self, queries: Vec<f32>, options: &SearchOptions, work: &Work) -> Result<BatchHits> {
+        self.inner().batch(queries, options, work)
+    }
+
+    /// Prepares a filter. Ids that are not in the index match once they are added.
+    pub fn id_set(&self, ids: &Ids) -> Result<IdSet> {
+        self.inner().id_set(ids)
+    }
+
+    /// Runs `task` on a query thread; background work never occupies these. First in, first out.
+    pub fn spawn_query(&self, task: impl FnOnce() + Send + 'static) {
+        self.inner().pools.spawn_query(task);
+    }
+
+    /// Where the migration stands.
+    pub fn migration(&self) -> Migration {
+        self.inner().migration()
+    }
+
+    /// Joins the running migration, or starts one. `done` is called once, on some thread: when all rows that are there
+    /// now are in the graph, or with `Cancelled`, `Closed` or what stopped the run. Below the threshold there is
+    /// nothing to do. Resumes a paused migration.
+    pub fn start_migration(&self, work: Work, done: MigrationDone) {
+        self.inner().start_migration(work, done);
+    }
+
     /// `start_migration`, waiting for its end.
-    pub fn migrate(&self, work: &Work) -> Result<Migrated> { todo!() }
-    /// Inserts at most `max` rows on the calling thread and the pool; what still waits.
-    pub fn migrate_step(&self, max: usize) -> Result<usize> { todo!() }
-    pub fn pause_migration(&self) -> Result<()> { todo!() }
-    pub fn resume_migration(&self) -> Result<()> { todo!() }
+    pub fn migrate(&self, work: &Work) -> Result<Migrated> {
+        migrate::wait(|done| self.start_migration(work.clone(), done))
+    }
 
-    pub fn stats(&self) -> Result<Stats> { todo!() }
-    pub fn verify(&self, samples: usize, k: usize, ef: Option<usize>, work: &Work) -> Result<Verified> { todo!() }
-    pub fn save(&self, path: &Path, work: &Work) -> Result<()> { todo!() }
-    /// `id_type`: what the caller expects, checked against the file.
-    pub fn load(path: &Path, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> { todo!() }
-    /// Refuses later calls with `Closed`, stops the background migration (its waiters get `Closed`) and waits for it.
-    /// `len` and `options` stay readable.
-    pub fn close(&self) { todo!() }
+    /// Inserts the next at most `max` rows; how many still wait.
+    pub fn migrate_step(&self, max: usize) -> Result<usize> {
+        if max == 0 {
+            return Err(Error::argument("maxVectors", max, "a whole number, 1 or more"));
+        }
+        self.inner().migrate_step(max)
+    }
+
+    /// Stops the migration where it is until it is resumed.
+    pub fn pause_migration(&self) -> Result<()> {
+        self.inner().check_open()?;
+        self.inner().migrator.pause();
+        Ok(())
+    }
+
+    pub fn resume_migration(&self) -> Result<()> {
+        self.inner().check_open()?;
+        self.inner().resume_migration();
+        Ok(())
+    }
+
+    pub fn stats(&self) -> Result<Stats> {
+        self.inner().stats()
+    }
+
+    /// Measures recall at `k` on `samples` of the index's own rows, and counts live rows that cannot be reached.
+    pub fn verify(&self, samples: usize, k: usize, ef: Option<usize>, work: &Work) -> Result<Verified> {
+        self.inner().verify(samples, k, ef, work)
+    }
+
+    /// Writes the index to one file: the file that was there, or the new one, whatever happens.
+    pub fn save(&self, path: &Path, work: &Work) -> Result<()> {
+        let _ = (path, work);
+        Err(Error::Closed)
+    }
+
+    /// Reads what `save` wrote. `id_type` is what the caller expects.
+    pub fn load(path: &Path, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> {
+        let _ = (path, threads, id_type, work);
+        Err(Error::Closed)
+    }
+
+    /// Refuses later calls with `Closed`, stops the migration and waits for it, and frees the memory. Who waits for a
+    /// migration gets `Closed`. The length and the options stay readable.
+    pub fn close(&self) {
+        self.inner().close();
+    }
+
     /// Marks the index as broken by a caught panic: later writes are refused with `Internal`.
-    pub fn poison(&self, message: &str) { todo!() }
+    pub fn poison(&self, message: &str) {
+        self.inner().poison(message);
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn poison(&self, message: &str) {
+        self.poisoned.get_or_init(|| message.to_string());
+    }
+
+    /// Tells the background work to stop, without waiting.
+    fn stop(&self) {
+        self.migrator.close();
+        self.state.load().abandon();
+    }
+
+    fn close(&self) {
+        // Waits for the write that runs, if any.
+        let _writing = self.writing.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        self.final_len.store(self.state.load().live(), Ordering::Release);
+        self.closed.store(true, Ordering::Release);
+        self.stop();
+        self.migrator.wait_until_stopped();
+        self.settle_migrations();
+        let empty = Options { capacity: 0, ..self.options.clone() };
+        if let Ok(empty) = State::new(&empty) {
+            self.state.store(Arc::new(empty));
+        }
+    }
 }

@@ -1,0 +1,88 @@
+//! Plain Rust, for any CPU: sixteen lanes in an array that the compiler may vectorise.
+#![allow(unsafe_code)]
+
+use std::array;
+
+use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
+use super::{Kernels, LANES, Panels, SimdLevel, Table};
+
+pub(super) const KERNELS: Kernels = Kernels {
+    level: SimdLevel::Scalar,
+    l2: Table { one: one::<SquaredDifference>, many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
+    dot: Table { one: one::<Product>, many: many::<Product>, tile: tile::<Product> },
+};
+
+fn one<T: Term>(a: &[f32], b: &[f32]) -> f32 {
+    let mut out = [0.0];
+    // SAFETY: plain Rust needs no instruction set; the caller has checked that both rows have one length.
+    unsafe { many::<T>(a, &[b.as_ptr()], &mut out) };
+    out[0]
+}
+
+/// # Safety
+/// As for [`kernel::many`].
+unsafe fn many<T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::many::<Array, T>(query, rows, out) }
+}
+
+/// # Safety
+/// As for [`kernel::tile`].
+unsafe fn tile<T: Term>(rows: &[&[f32]], panels: &Panels, out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::tile::<Array, T, 2, 1>(rows, panels, out) }
+}
+
+#[derive(Clone, Copy)]
+struct Array([f32; LANES]);
+
+impl Lanes for Array {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller passes sixteen readable values.
+        Self(unsafe { from.cast::<[f32; LANES]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller passes room for sixteen values.
+        unsafe { to.cast::<[f32; LANES]>().write(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Self(array::from_fn(|lane| self.0[lane] - other.0[lane]))
+    }
+
+    // Two roundings: without the instruction, a fused multiplication and addition is a slow library call.
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        Self(array::from_fn(|lane| self.0[lane] + a.0[lane] * b.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut lanes = self.0;
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+        }
+        lanes[0]
+    }
+}

@@ -1,0 +1,178 @@
+//! What a node may link to, and what it selects of that.
+
+use rayon::prelude::*;
+
+use super::dense::Near;
+use super::{Choice, Insertion};
+use crate::error::Result;
+use crate::graph::prune::select_neighbors;
+use crate::graph::scratch::Scratch;
+use crate::graph::{Entry, GraphView};
+use crate::topk::Key;
+
+/// Neighbors within the batch that a node considers, in multiples of M.
+const WITHIN_BATCH: usize = 4;
+
+/// Where a node starts to search level 0, and the greedy path there: nodes with equal paths are near each other, so
+/// that searching in this order finds rows and lists in the cache.
+struct Start {
+    path: [u32; PATH],
+    position: usize,
+    key: Key,
+}
+
+/// Levels whose greedy results make up a path.
+const PATH: usize = 4;
+
+/// What a node has found in its own batch, level by level; empty lists where it reaches no further.
+struct BatchLevels {
+    levels: Vec<Vec<Option<Near>>>,
+}
+
+impl Insertion<'_> {
+    /// Searches for all `nodes`; their choices in the order of `nodes`, or `None` if it was stopped.
+    pub(super) fn choose(&self, view: &GraphView<'_>, nodes: &[u32]) -> Result<Option<Vec<Choice>>> {
+        let Some(within) = self.search_batch(view, nodes)? else {
+            return Ok(None);
+        };
+        let starts = self.starts(view, nodes)?;
+        let choices = starts.par_iter().map(|start| {
+            self.pools.gate().give_way();
+            if (self.stopped)() {
+                return Ok(None);
+            }
+            self.scratches
+                .with(|scratch| self.choose_for(view, nodes[start.position], start, &within, scratch))
+                .map(Some)
+        });
+        let choices: Vec<Option<Choice>> = choices.collect::<Result<_>>()?;
+        let Some(mut choices) = choices.into_iter().collect::<Option<Vec<Choice>>>() else {
+            return Ok(None);
+        };
+        choices.par_sort_unstable_by_key(|choice| choice.node);
+        Ok(Some(choices))
+    }
+
+    /// The nearest neighbors within the batch, on every level.
+    fn search_batch(&self, view: &GraphView<'_>, nodes: &[u32]) -> Result<Option<BatchLevels>> {
+        let keep = (WITHIN_BATCH * self.graph.m).min(self.ef_construction);
+        let mut levels = Vec::new();
+        let mut members: Vec<usize> = (0..nodes.len()).collect();
+        while !members.is_empty() {
+            let slots: Vec<u32> = members.iter().map(|&position| nodes[position]).collect();
+            let Some(near) = self.nearest_within(view.rows, &slots, keep)? else {
+                return Ok(None);
+            };
+            let mut level: Vec<Option<Near>> = Vec::new();
+            level.resize_with(nodes.len(), || None);
+            for (&position, near) in members.iter().zip(near) {
+                level[position] = Some(near);
+            }
+            levels.push(level);
+            members.retain(|&position| view.level_of(nodes[position]) >= levels.len());
+        }
+        Ok(Some(BatchLevels { levels }))
+    }
+
+    /// Greedy descents for all nodes, sorted by their paths.
+    fn starts(&self, view: &GraphView<'_>, nodes: &[u32]) -> Result<Vec<Start>> {
+        let Some(entry) = view.entry() else {
+            let unsearched = |position| Start { path: [0; PATH], position, key: Key::MAX };
+            return Ok((0..nodes.len()).map(unsearched).collect());
+        };
+        let descents = nodes.par_iter().enumerate().map(|(position, &node)| {
+            self.pools.gate().give_way();
+            self.scratches.with(|scratch| {
+                let query = view.rows.query(node);
+                let mut path = [0; PATH];
+                let mut key = view.key(query, entry.node);
+                for level in (1..=entry.level).rev() {
+                    key = view.greedy(query, key, level, scratch);
+                    if let Some(step) = PATH.checked_sub(level) {
+                        path[step] = key.slot();
+                    }
+                }
+                Start { path, position, key }
+            })
+        });
+        let mut starts: Vec<Start> = descents.collect();
+        starts.par_sort_unstable_by_key(|start| (start.path, start.position));
+        Ok(starts)
+    }
+
+    fn choose_for(
+        &self,
+        view: &GraphView<'_>,
+        node: u32,
+        start: &Start,
+        within: &BatchLevels,
+        scratch: &mut Scratch,
+    ) -> Result<Choice> {
+        let highest = view.level_of(node);
+        let mut levels = vec![Vec::new(); highest + 1];
+        let mut anchor = None;
+        let mut entries = match view.entry() {
+            Some(entry) if highest > 0 => {
+                vec![view.descend(view.rows.query(node), entry, highest.min(entry.level), scratch)]
+            }
+            Some(_) => vec![start.key],
+            None => Vec::new(),
+        };
+        for level in (0..=highest).rev() {
+            let searched = view.entry().is_some_and(|Entry { level: top, .. }| level <= top);
+            if searched {
+                let query = view.rows.query(node);
+                view.search_level(query, &entries, level, self.ef_construction, scratch)?;
+                entries.clear();
+                entries.extend(scratch.beam.keys().iter().map(|key| key.unmarked()));
+            }
+            let near = within.levels[level][start.position].as_ref();
+            let near_keys = near.map_or(&[][..], |near| &near.keys);
+            let found = if searched { &entries[..] } else { &[] };
+            let candidates = merge(found, near_keys, self.ef_construction);
+            self.select(view, &candidates, self.graph.m, &mut levels[level]);
+            if level == 0 {
+                let earlier = near.and_then(|near| near.earlier);
+                anchor = found.first().copied().into_iter().chain(earlier).min();
+            }
+        }
+        Ok(Choice { node, anchor, levels, parent: None })
+    }
+
+    /// Adds to `chosen` what the heuristic selects of `candidates`, up to `max` in all.
+    pub(super) fn select(&self, view: &GraphView<'_>, candidates: &[Key], max: usize, chosen: &mut Vec<Key>) {
+        select_neighbors(candidates, max, super::super::degree::ALPHA, chosen, |candidate, chosen, bound| {
+            view.any_within(candidate, chosen, bound)
+        });
+    }
+}
+
+impl GraphView<'_> {
+    /// Whether one of `others` is nearer to `node` than `bound`.
+    fn any_within(&self, node: u32, others: &[Key], bound: f32) -> bool {
+        const GROUP: usize = 8;
+        let query = self.rows.query(node);
+        others.chunks(GROUP).any(|group| {
+            let (mut slots, mut distances) = ([0; GROUP], [0.0; GROUP]);
+            slots.iter_mut().zip(group).for_each(|(slot, key)| *slot = key.slot());
+            self.rows.score(query, &slots[..group.len()], &mut distances[..group.len()]);
+            distances[..group.len()].iter().any(|&distance| distance < bound)
+        })
+    }
+}
+
+/// The nearest `max` of two sorted lists that share no slot.
+fn merge(a: &[Key], b: &[Key], max: usize) -> Vec<Key> {
+    let mut merged = Vec::with_capacity((a.len() + b.len()).min(max));
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    while merged.len() < max {
+        let next = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if x < y => a.next(),
+            (_, Some(_)) => b.next(),
+            (_, None) => a.next(),
+        };
+        let Some(key) = next else { break };
+        merged.push(key);
+    }
+    merged
+}

@@ -1,0 +1,74 @@
+//! The nearest neighbors of nodes among each other, by dense tiles of distances.
+
+use rayon::prelude::*;
+
+use super::Insertion;
+use crate::distance::Panels;
+use crate::error::Result;
+use crate::graph::Scratch;
+use crate::topk::{Key, TopK};
+use crate::vectors::{Query, RowsView};
+
+/// Rows a work unit; some tens of microseconds at a thousand columns.
+const ROWS: usize = 8;
+
+/// Columns that are skipped together when none is near enough.
+const COLUMNS: usize = 16;
+
+/// What a node has found among the others.
+pub(super) struct Near {
+    /// The nearest, nearest first.
+    pub(super) keys: Vec<Key>,
+    /// The nearest of those before it.
+    pub(super) earlier: Option<Key>,
+}
+
+impl Insertion<'_> {
+    /// For each of `nodes` its nearest `keep` others; `None` if it was stopped. Runs on the build threads.
+    pub(super) fn nearest_within(&self, rows: RowsView<'_>, nodes: &[u32], keep: usize) -> Result<Option<Vec<Near>>> {
+        let mut panels = Panels::default();
+        rows.pack(nodes.iter().copied(), &mut panels)?;
+        let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
+            self.pools.gate().give_way();
+            if (self.stopped)() {
+                return Vec::new();
+            }
+            let work = |scratch: &mut Scratch| {
+                let queries: Vec<Query<'_>> = block.iter().map(|&node| rows.query(node)).collect();
+                scratch.distances.resize(block.len() * panels.width(), 0.0);
+                rows.tile(&queries, nodes, &panels, &mut scratch.distances);
+                let rows = scratch.distances.chunks(panels.width()).enumerate();
+                rows.map(|(row, distances)| select(distances, nodes, unit * ROWS + row, keep, &mut scratch.top))
+                    .collect()
+            };
+            self.scratches.with(work)
+        });
+        let near: Vec<Near> = units.flatten_iter().collect();
+        Ok((near.len() == nodes.len()).then_some(near))
+    }
+}
+
+/// From the distances of the node at `row` to all `nodes`.
+fn select(distances: &[f32], nodes: &[u32], row: usize, keep: usize, top: &mut TopK) -> Near {
+    let distances = &distances[..nodes.len()];
+    top.reset(keep);
+    for (block, distances) in distances.chunks(COLUMNS).enumerate() {
+        if Key::new(least(distances), 0) > top.bound() {
+            continue;
+        }
+        for (column, &distance) in distances.iter().enumerate() {
+            let column = block * COLUMNS + column;
+            if column != row {
+                top.push(Key::new(distance, nodes[column]));
+            }
+        }
+    }
+    let earlier = least(&distances[..row]);
+    let position = distances[..row].iter().position(|&distance| distance == earlier);
+    Near { keys: top.sorted().to_vec(), earlier: position.map(|column| Key::new(earlier, nodes[column])) }
+}
+
+fn least(distances: &[f32]) -> f32 {
+    // Written so that it vectorises; distances are never NaN.
+    distances.iter().fold(f32::INFINITY, |least, &distance| if distance < least { distance } else { least })
+}

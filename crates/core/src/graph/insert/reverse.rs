@@ -1,0 +1,90 @@
+//! Reverse edges: whoever was linked to links back, or is pruned anew with the newcomers among its candidates.
+
+use rayon::prelude::*;
+
+use super::{Choice, Insertion};
+use crate::error::Result;
+use crate::graph::GraphView;
+use crate::graph::links::Link;
+use crate::graph::scratch::Scratch;
+use crate::topk::Key;
+
+/// A link that `target` is offered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Offer {
+    level: u32,
+    target: u32,
+    /// The source, at its distance.
+    key: Key,
+    kept: bool,
+}
+
+impl Insertion<'_> {
+    /// Turns the edges of `choices` round, groups them by target and updates each target once.
+    pub(super) fn write_reverse(&self, view: &GraphView<'_>, choices: &[Choice]) -> Result<()> {
+        let mut offers: Vec<Offer> = choices.iter().flat_map(offers_of).collect();
+        offers.par_sort_unstable();
+        let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
+        groups.par_iter().for_each(|group| {
+            self.pools.gate().give_way();
+            self.scratches.with(|scratch| self.update(view, group, scratch));
+        });
+        Ok(())
+    }
+
+    /// Adds the offers to their target's list, pruning it if it overflows.
+    fn update(&self, view: &GraphView<'_>, offers: &[Offer], scratch: &mut Scratch) {
+        let Offer { level, target, .. } = offers[0];
+        let Some(list) = view.list(target, level as usize) else {
+            return;
+        };
+        let capacity = if level == 0 { self.graph.base.capacity() } else { self.graph.upper.capacity() };
+        let mut links: Vec<Link> = list.links().collect();
+        for offer in offers {
+            match links.iter_mut().find(|link| link.node() == offer.key.slot()) {
+                Some(link) => *link = Link::new(link.node(), link.is_kept() || offer.kept),
+                None => links.push(Link::new(offer.key.slot(), offer.kept)),
+            }
+        }
+        if links.len() > capacity {
+            links = self.prune(view, target, &links, capacity, scratch);
+        }
+        list.write(&links);
+    }
+
+    /// At most `capacity` of `links`: those of the tree, then what the heuristic selects. It leaves some room, so that
+    /// the next offers need no pruning.
+    fn prune(
+        &self,
+        view: &GraphView<'_>,
+        target: u32,
+        links: &[Link],
+        capacity: usize,
+        scratch: &mut Scratch,
+    ) -> Vec<Link> {
+        let slots: Vec<u32> = links.iter().map(|link| link.node()).collect();
+        scratch.distances.resize(slots.len(), 0.0);
+        view.rows.score(view.rows.query(target), &slots, &mut scratch.distances);
+        let key = |position: usize| Key::new(scratch.distances[position], slots[position]);
+        let (mut chosen, mut candidates) = (Vec::with_capacity(capacity), Vec::with_capacity(links.len()));
+        for (position, link) in links.iter().enumerate() {
+            if link.is_kept() { chosen.push(key(position)) } else { candidates.push(key(position)) }
+        }
+        let kept = chosen.len();
+        candidates.sort_unstable();
+        self.select(view, &candidates, (capacity - capacity / 8).max(kept), &mut chosen);
+        chosen.iter().enumerate().map(|(i, key)| Link::new(key.slot(), i < kept)).collect()
+    }
+}
+
+/// What the targets of a node's edges are offered.
+fn offers_of(choice: &Choice) -> impl Iterator<Item = Offer> + '_ {
+    choice.levels.iter().enumerate().flat_map(move |(level, keys)| {
+        keys.iter().map(move |key| Offer {
+            level: level as u32,
+            target: key.slot(),
+            key: Key::new(key.distance(), choice.node),
+            kept: level == 0 && choice.parent == Some(*key),
+        })
+    })
+}

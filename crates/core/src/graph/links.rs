@@ -1,0 +1,134 @@
+//! The neighbor lists of one level: fixed-stride blocks of atomics, so that searches read while an insertion writes.
+//!
+//! A list ends at its capacity or at the first empty entry. A search may see a list half rewritten; every entry that it
+//! sees is still a node that was linked once, and the fence in [`List::read`] makes that node's row visible.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use crate::error::Result;
+use crate::vectors::{Blocks, View};
+
+/// A cache line of links; blocks are padded to whole ones.
+const LINE: usize = 16;
+
+/// A directed edge: its target, and whether pruning must keep it (see `insert::tree`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    const KEPT: u32 = 1 << 31;
+
+    pub(crate) fn new(node: u32, kept: bool) -> Self {
+        Self((node + 1) | if kept { Self::KEPT } else { 0 })
+    }
+
+    pub(crate) fn node(self) -> u32 {
+        (self.0 & !Self::KEPT) - 1
+    }
+
+    pub(crate) fn is_kept(self) -> bool {
+        self.0 & Self::KEPT != 0
+    }
+}
+
+/// All neighbor lists of a level.
+pub(crate) struct Links {
+    lists: Blocks<AtomicU32>,
+    capacity: usize,
+}
+
+impl Links {
+    /// Lists of at most `capacity` links.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { lists: Blocks::new("links", capacity.next_multiple_of(LINE)), capacity }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes of one list.
+    pub(crate) fn list_bytes(&self) -> usize {
+        self.capacity.next_multiple_of(LINE) * size_of::<AtomicU32>()
+    }
+
+    /// Makes room for `lists` lists, empty at first.
+    pub(crate) fn reserve(&self, lists: usize) -> Result<()> {
+        self.lists.reserve(lists)
+    }
+
+    pub(crate) fn view(&self) -> LinksView<'_> {
+        LinksView { lists: self.lists.shared(), capacity: self.capacity }
+    }
+}
+
+/// The lists that memory existed for when it was taken.
+#[derive(Clone, Copy)]
+pub(crate) struct LinksView<'a> {
+    lists: View<'a, AtomicU32>,
+    capacity: usize,
+}
+
+impl<'a> LinksView<'a> {
+    /// List `index`, which must have been reserved before the view was taken.
+    #[inline]
+    pub(crate) fn list(&self, index: usize) -> List<'a> {
+        List(&self.lists.block(index)[..self.capacity])
+    }
+
+    /// Lists that memory existed for.
+    pub(crate) fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// Whether memory for list `index` existed when the view was taken.
+    #[inline]
+    pub(crate) fn contains(&self, index: usize) -> bool {
+        index < self.lists.len()
+    }
+
+    /// Brings list `index` towards the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        let list: *const u8 = self.lists.pointer(index).cast();
+        crate::distance::prefetch(list);
+        crate::distance::prefetch(list.wrapping_add(64));
+    }
+}
+
+/// One node's neighbors.
+#[derive(Clone, Copy)]
+pub(crate) struct List<'a>(&'a [AtomicU32]);
+
+impl List<'_> {
+    /// Calls `visit` with every link. What its targets' rows hold is visible from then on.
+    #[inline]
+    pub(crate) fn read(self, links: &mut Vec<u32>) {
+        links.clear();
+        links.extend(
+            self.0
+                .iter()
+                .map(|link| link.load(Ordering::Relaxed))
+                .take_while(|&link| link != 0)
+                .map(|link| Link(link).node()),
+        );
+        // Pairs with the release of `write`: whoever wrote a link had seen its target's row.
+        fence(Ordering::Acquire);
+    }
+
+    /// All links.
+    pub(crate) fn links(self) -> impl Iterator<Item = Link> {
+        self.0.iter().map(|link| Link(link.load(Ordering::Acquire))).take_while(|link| link.0 != 0)
+    }
+
+    /// Replaces the list; one writer at a time. More links than the capacity are a caller's mistake.
+    pub(crate) fn write(self, links: &[Link]) {
+        debug_assert!(links.len() <= self.0.len(), "{} links in a list of {}", links.len(), self.0.len());
+        for (entry, link) in self.0.iter().zip(links) {
+            entry.store(link.0, Ordering::Release);
+        }
+        for entry in self.0.iter().skip(links.len()).take_while(|entry| entry.load(Ordering::Relaxed) != 0) {
+            entry.store(0, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Neighbor selection: few links that lead into all directions, rather than the nearest few.
+
+use crate::topk::Key;
+
+/// Chooses at most `max` of `candidates` (sorted, nearest first, without duplicates), beginning with what `chosen`
+/// holds already.
+///
+/// A candidate c of the node p is dropped when a chosen s occludes it: alpha · d(s, c) < d(p, c). With alpha 1 this is
+/// Algorithm 4 of arXiv 1603.09320, with more the RobustPrune of DiskANN (on squared distances for L2).
+/// `occluded(c, chosen, bound)` says whether some s of `chosen` has d(s, c) < bound.
+pub(crate) fn select_neighbors(
+    candidates: &[Key],
+    max: usize,
+    alpha: f32,
+    chosen: &mut Vec<Key>,
+    mut occluded: impl FnMut(u32, &[Key], f32) -> bool,
+) {
+    for &candidate in candidates {
+        if chosen.len() >= max {
+            return;
+        }
+        // Distances of inner product may be negative: a factor would turn the rule round.
+        let bound = if candidate.distance() > 0.0 { candidate.distance() / alpha } else { candidate.distance() };
+        if !occluded(candidate.slot(), chosen, bound) {
+            chosen.push(candidate);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Point = (f32, f32);
+
+    fn l2(a: Point, b: Point) -> f32 {
+        (a.0 - b.0).powi(2) + (a.1 - b.1).powi(2)
+    }
+
+    /// What `select_neighbors` chooses for a node at the origin, by position in `points`.
+    fn check(points: &[Point], max: usize, alpha: f32, expected: &[u32]) {
+        let mut candidates: Vec<Key> =
+            points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
+        candidates.sort_unstable();
+        let mut chosen = Vec::new();
+        select_neighbors(&candidates, max, alpha, &mut chosen, |candidate, chosen, bound| {
+            chosen.iter().any(|s| l2(points[s.slot() as usize], points[candidate as usize]) < bound)
+        });
+        let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
+        assert_eq!(slots, expected);
+        assert_eq!(slots, naive(&candidates, points, max, alpha), "the naive version agrees");
+    }
+
+    /// The definition, word by word.
+    fn naive(candidates: &[Key], points: &[Point], max: usize, alpha: f32) -> Vec<u32> {
+        let mut chosen: Vec<u32> = Vec::new();
+        for candidate in candidates {
+            let c = points[candidate.slot() as usize];
+            let nearer_to_a_chosen = chosen.iter().any(|&s| alpha * l2(points[s as usize], c) < l2((0.0, 0.0), c));
+            if !nearer_to_a_chosen && chosen.len() < max {
+                chosen.push(candidate.slot());
+            }
+        }
+        chosen
+    }
+
+    #[test]
+    fn a_candidate_behind_a_chosen_one_is_dropped() {
+        //            2
+        //
+        //   p    0   1
+        //
+        //   3
+        check(&[(2.0, 0.0), (3.0, 0.0), (3.0, 2.6), (0.0, -2.5)], 4, 1.0, &[0, 3]);
+    }
+
+    #[test]
+    fn alpha_keeps_candidates_that_are_only_a_little_behind() {
+        //            1
+        //
+        //   p    0
+        check(&[(2.0, 0.0), (3.0, 2.6)], 4, 1.0, &[0]);
+        check(&[(2.0, 0.0), (3.0, 2.6)], 4, 1.5, &[0]);
+        check(&[(2.0, 0.0), (1.5, 2.6)], 4, 1.0, &[0]);
+        check(&[(2.0, 0.0), (0.8, 2.6)], 4, 1.0, &[0, 1]);
+    }
+
+    #[test]
+    fn at_most_max_are_chosen_and_ties_go_to_the_first() {
+        //        1
+        //   2    p    0
+        //        3
+        check(&[(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)], 3, 1.0, &[0, 1, 2]);
+    }
+
+    #[test]
+    fn equal_points_occlude_each_other() {
+        check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 3, 1.0, &[0]);
+    }
+
+    #[test]
+    fn random_points_agree_with_the_naive_version() {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        for round in 0..200 {
+            let points: Vec<Point> = (0..40).map(|_| (next(), next())).collect();
+            let alpha = [1.0, 1.2, 1.5][round % 3];
+            let mut candidates: Vec<Key> =
+                points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
+            candidates.sort_unstable();
+            check(&points, 8, alpha, &naive(&candidates, &points, 8, alpha));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a search needs while it runs, pooled so that a warm search allocates nothing.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::graph::beam::Beam;
+use crate::topk::{Key, TopK};
+use crate::vectors::Padded;
+
+/// The nodes that a search has met: a bitset, with a list of the words that it touched so that forgetting is cheap.
+#[derive(Default)]
+pub(crate) struct Visited {
+    words: Vec<u64>,
+    touched: Vec<u32>,
+}
+
+impl Visited {
+    /// Forgets all nodes and makes room for `nodes`.
+    pub(crate) fn reset(&mut self, nodes: usize) -> Result<()> {
+        for word in self.touched.drain(..) {
+            self.words[word as usize] = 0;
+        }
+        let words = nodes.div_ceil(64);
+        if let Some(more) = words.checked_sub(self.words.len()).filter(|&more| more > 0) {
+            let refused = |_| Error::OutOfMemory { what: "a search", bytes: more * 8 };
+            self.words.try_reserve(more).map_err(refused)?;
+            self.words.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    /// Whether `node` is met for the first time.
+    #[inline]
+    pub(crate) fn insert(&mut self, node: u32) -> bool {
+        let word = &mut self.words[node as usize / 64];
+        let bit = 1 << (node % 64);
+        let first = *word & bit == 0;
+        if first {
+            if *word == 0 {
+                self.touched.push(node / 64);
+            }
+            *word |= bit;
+        }
+        first
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, node: u32) -> bool {
+        self.words[node as usize / 64] >> (node % 64) & 1 == 1
+    }
+}
+
+/// Everything that one search uses.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) visited: Visited,
+    pub(crate) beam: Beam,
+    /// Nodes to expand, nearest first: a filtered search cannot bound them as a beam does.
+    pub(crate) frontier: BinaryHeap<Reverse<Key>>,
+    /// Neighbors of the node being expanded, and of theirs.
+    pub(crate) neighbors: Vec<u32>,
+    pub(crate) second: Vec<u32>,
+    pub(crate) distances: Vec<f32>,
+    pub(crate) query: Padded,
+    pub(crate) top: TopK,
+}
+
+/// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.
+#[derive(Default)]
+pub(crate) struct ScratchPool {
+    idle: Mutex<Vec<Box<Scratch>>>,
+}
+
+impl ScratchPool {
+    /// Runs `work` with a scratch of its own.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let mut scratch = self.idle.lock().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        self.idle.lock().push(scratch);
+        result
+    }
+}

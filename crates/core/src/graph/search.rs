@@ -1,0 +1,173 @@
+//! Searching the graph: greedy descent through the upper levels, and the beam on one level.
+
+use std::cmp::Reverse;
+
+use super::scratch::Scratch;
+use super::{Entry, GraphView};
+use crate::error::Result;
+use crate::topk::Key;
+use crate::vectors::Query;
+
+/// An inserted key this close to the cursor will be expanded soon: its list is worth prefetching.
+const PREFETCH_WITHIN: usize = 2;
+
+/// Neighbors of which fewer than one in this many pass a filter are bridged: their neighbors are looked at instead.
+const BRIDGE_BELOW: usize = 4;
+
+/// Which nodes a search may return.
+pub(crate) trait Accept {
+    fn accepts(&self, node: u32) -> bool;
+}
+
+impl<F: Fn(u32) -> bool> Accept for F {
+    fn accepts(&self, node: u32) -> bool {
+        self(node)
+    }
+}
+
+impl GraphView<'_> {
+    /// The nearest node that greedy steps find on the levels above `level` (the paper's Algorithm 5, lines 4–6).
+    pub(crate) fn descend(&self, query: Query<'_>, entry: Entry, level: usize, scratch: &mut Scratch) -> Key {
+        let mut nearest = self.key(query, entry.node);
+        for level in (level + 1..=entry.level).rev() {
+            nearest = self.greedy(query, nearest, level, scratch);
+        }
+        nearest
+    }
+
+    /// `node` with its distance.
+    pub(crate) fn key(&self, query: Query<'_>, node: u32) -> Key {
+        let mut distance = [0.0];
+        self.rows.score(query, &[node], &mut distance);
+        Key::new(distance[0], node)
+    }
+
+    /// Steps to the nearest neighbor on `level` until none is nearer.
+    pub(crate) fn greedy(&self, query: Query<'_>, start: Key, level: usize, scratch: &mut Scratch) -> Key {
+        let mut nearest = start;
+        loop {
+            let from = nearest;
+            let Some(list) = self.list(from.slot(), level) else {
+                return nearest;
+            };
+            list.read(&mut scratch.neighbors);
+            scratch.neighbors.retain(|&node| (node as usize) < self.limit());
+            for key in self.scored(query, scratch) {
+                nearest = nearest.min(key);
+            }
+            if nearest == from {
+                return nearest;
+            }
+        }
+    }
+
+    /// The nearest `ef` nodes on `level` reachable from `start` (the paper's Algorithm 2), in `scratch.beam`.
+    pub(crate) fn search_level(
+        &self,
+        query: Query<'_>,
+        start: &[Key],
+        level: usize,
+        ef: usize,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        scratch.visited.reset(self.limit())?;
+        scratch.beam.reset(ef);
+        for &key in start {
+            if scratch.visited.insert(key.slot()) {
+                scratch.beam.insert(key);
+            }
+        }
+        while let Some(key) = scratch.beam.pop() {
+            let Some(list) = self.list(key.slot(), level) else {
+                continue;
+            };
+            list.read(&mut scratch.neighbors);
+            let Scratch { neighbors, visited, .. } = scratch;
+            neighbors.retain(|&node| (node as usize) < self.limit() && visited.insert(node));
+            scratch.distances.resize(scratch.neighbors.len(), 0.0);
+            self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+            for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
+                let position = scratch.beam.insert(Key::new(distance, node));
+                if level == 0 && position.is_some_and(|position| position < scratch.beam.cursor() + PREFETCH_WITHIN) {
+                    self.base.prefetch(node as usize);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The nearest `ef` nodes on level 0 that `accept` takes, in `scratch.beam`. All nodes are walked through; where
+    /// most are refused (`bridge`), those are stepped over to their own neighbors, and only accepted ones are scored
+    /// (ACORN, arXiv 2403.04871, section 5).
+    pub(crate) fn search_accepted(
+        &self,
+        query: Query<'_>,
+        start: Key,
+        ef: usize,
+        accept: &impl Accept,
+        bridge: bool,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        scratch.visited.reset(self.limit())?;
+        scratch.beam.reset(ef);
+        scratch.frontier.clear();
+        scratch.visited.insert(start.slot());
+        scratch.frontier.push(Reverse(start));
+        if accept.accepts(start.slot()) {
+            scratch.beam.insert(start);
+        }
+        while let Some(Reverse(key)) = scratch.frontier.pop() {
+            if key > scratch.beam.bound() {
+                break;
+            }
+            self.gather(key.slot(), accept, bridge, scratch);
+            scratch.distances.resize(scratch.neighbors.len(), 0.0);
+            self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+            for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
+                let key = Key::new(distance, node);
+                if key < scratch.beam.bound() {
+                    scratch.frontier.push(Reverse(key));
+                    if accept.accepts(node) {
+                        scratch.beam.insert(key);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The unvisited nodes to score after `node`, in `scratch.neighbors`.
+    fn gather(&self, node: u32, accept: &impl Accept, bridge: bool, scratch: &mut Scratch) {
+        let Scratch { neighbors, second, visited, .. } = scratch;
+        let limit = self.limit();
+        self.base.list(node as usize).read(neighbors);
+        neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
+        let accepted = neighbors.iter().filter(|&&node| accept.accepts(node)).count();
+        if !bridge || accepted * BRIDGE_BELOW >= neighbors.len() {
+            return;
+        }
+        let first = neighbors.len();
+        for position in 0..first {
+            let node = neighbors[position];
+            if accept.accepts(node) {
+                neighbors.push(node);
+                continue;
+            }
+            self.base.list(node as usize).read(second);
+            for &node in second.iter() {
+                if (node as usize) < limit && !visited.contains(node) && accept.accepts(node) {
+                    visited.insert(node);
+                    neighbors.push(node);
+                }
+            }
+        }
+        neighbors.drain(..first);
+    }
+
+    /// `scratch.neighbors` with their distances.
+    fn scored<'s>(&self, query: Query<'_>, scratch: &'s mut Scratch) -> impl Iterator<Item = Key> + 's {
+        scratch.distances.resize(scratch.neighbors.len(), 0.0);
+        self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+        scratch.neighbors.iter().zip(&scratch.distances).map(|(&node, &distance)| Key::new(distance, node))
+    }
+}

@@ -1,0 +1,152 @@
+//! From a caller's id to its slot.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Id, IdStore, Ids};
+use crate::error::{Error, Result};
+
+/// Tables; each has a lock of its own, so that a reader waits at most while one of them grows.
+const SHARDS: usize = 256;
+
+/// Slots by id. The tables hold slots only, four bytes each; the ids themselves are compared in the [`IdStore`], where
+/// they must stand before they are entered here.
+pub(crate) struct IdMap {
+    /// Differs from map to map, so that nobody can choose ids that collide.
+    seed: u64,
+    shards: Box<[RwLock<HashTable<u32>>]>,
+}
+
+/// The hash of an id under one map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdHash(u64);
+
+impl IdMap {
+    pub(crate) fn new() -> Self {
+        let seed = std::hash::RandomState::new().hash_one(0u64);
+        Self { seed, shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+    }
+
+    pub(crate) fn hash(&self, id: Id<'_>) -> IdHash {
+        IdHash(match id {
+            Id::Key(key) => xxh3_64_with_seed(&key.to_le_bytes(), self.seed),
+            Id::Text(text) => xxh3_64_with_seed(text.as_bytes(), self.seed),
+        })
+    }
+
+    /// The hashes of all `ids`.
+    pub(crate) fn hashes(&self, ids: &Ids) -> Result<Vec<IdHash>> {
+        let mut hashes = Vec::new();
+        hashes.try_reserve_exact(ids.len()).map_err(|_| refused(ids.len() * size_of::<IdHash>()))?;
+        hashes.extend(ids.iter().map(|id| self.hash(id)));
+        Ok(hashes)
+    }
+
+    /// The slot of `id`, whose hash is given.
+    pub(crate) fn get(&self, hash: IdHash, id: Id<'_>, ids: &IdStore) -> Option<u32> {
+        self.shard(hash).read().find(hash.0, |&slot| ids.get(slot) == id).copied()
+    }
+
+    /// The first row whose id stands at an earlier row as well.
+    pub(crate) fn first_repeat(&self, ids: &Ids, hashes: &[IdHash]) -> Result<Option<usize>> {
+        let mut rows: HashTable<u32> = HashTable::new();
+        rows.try_reserve(ids.len(), |_| 0).map_err(|_| refused(ids.len() * size_of::<u32>()))?;
+        for (row, &hash) in hashes.iter().enumerate() {
+            let id = ids.get(row);
+            if rows.find(hash.0, |&other| ids.get(other as usize) == id).is_some() {
+                return Ok(Some(row));
+            }
+            rows.insert_unique(hash.0, row as u32, |&row| hashes[row as usize].0);
+        }
+        Ok(None)
+    }
+
+    /// Makes room for ids with these hashes, so that inserting them cannot fail.
+    pub(crate) fn reserve(&self, hashes: &[IdHash], ids: &IdStore) -> Result<()> {
+        let mut counts = [0; SHARDS];
+        hashes.iter().for_each(|hash| counts[hash.shard()] += 1);
+        for (shard, &count) in self.shards.iter().zip(&counts).filter(|&(_, &count)| count > 0) {
+            let rehash = |&slot: &u32| self.hash(ids.get(slot)).0;
+            shard.write().try_reserve(count, rehash).map_err(|_| refused(count * size_of::<u32>()))?;
+        }
+        Ok(())
+    }
+
+    /// Enters an id that is not in the map, at `slot`.
+    pub(crate) fn insert(&self, hash: IdHash, slot: u32, ids: &IdStore) {
+        self.shard(hash).write().insert_unique(hash.0, slot, |&slot| self.hash(ids.get(slot)).0);
+    }
+
+    /// Moves the id that has `old` to `new`.
+    pub(crate) fn replace(&self, hash: IdHash, old: u32, new: u32) {
+        if let Some(slot) = self.shard(hash).write().find_mut(hash.0, |&slot| slot == old) {
+            *slot = new;
+        }
+    }
+
+    /// Takes the id that has `slot` out.
+    pub(crate) fn remove(&self, hash: IdHash, slot: u32) {
+        if let Ok(entry) = self.shard(hash).write().find_entry(hash.0, |&other| other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// Bytes that the tables take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().allocation_size()).sum()
+    }
+
+    fn shard(&self, hash: IdHash) -> &RwLock<HashTable<u32>> {
+        &self.shards[hash.shard()]
+    }
+}
+
+impl IdHash {
+    /// Bits that the tables look at least: they use the highest seven and the lowest.
+    fn shard(self) -> usize {
+        (self.0 >> 40) as usize % SHARDS
+    }
+}
+
+fn refused(bytes: usize) -> Error {
+    Error::OutOfMemory { what: "ids", bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::IdType;
+
+    #[test]
+    fn ids_are_entered_moved_and_taken_out() {
+        let (map, store) = (IdMap::new(), IdStore::new(IdType::BigInt));
+        let ids = Ids::Keys((0..1_000).map(|i| i * i).collect());
+        let hashes = map.hashes(&ids).unwrap();
+        let mut writer = store.writer();
+        ids.iter().for_each(|id| writer.push(id).unwrap());
+        writer.publish();
+        map.reserve(&hashes, &store).unwrap();
+        (0u32..).zip(&hashes).for_each(|(slot, &hash)| map.insert(hash, slot, &store));
+        map.remove(hashes[7], 7);
+        for (row, &hash) in hashes.iter().enumerate() {
+            let expected = (row != 7).then_some(row as u32);
+            assert_eq!(map.get(hash, ids.get(row), &store), expected);
+        }
+        assert_eq!(map.get(map.hash(Id::Key(2)), Id::Key(2), &store), None);
+    }
+
+    #[test]
+    fn the_first_repeat_is_found() {
+        let map = IdMap::new();
+        let check = |ids: &[u64], expected| {
+            let ids = Ids::Keys(ids.to_vec());
+            assert_eq!(map.first_repeat(&ids, &map.hashes(&ids).unwrap()).unwrap(), expected);
+        };
+        check(&[], None);
+        check(&[1, 2, 3], None);
+        check(&[1, 2, 1, 2], Some(2));
+    }
+}

@@ -1,0 +1,132 @@
+//! The id of every slot.
+
+use super::{Id, Ids};
+use crate::error::{Error, Result};
+use crate::options::IdType;
+use crate::vectors::{Blocks, Writer};
+
+/// Bits of an entry that hold a text's length; the others hold its start.
+const LENGTH_BITS: u32 = 20;
+
+/// Ids by slot: keys as they are, texts as places among all bytes.
+pub(crate) struct IdStore {
+    id_type: IdType,
+    entries: Blocks<u64>,
+    texts: Blocks<u8>,
+}
+
+impl IdStore {
+    /// The longest text, in bytes of UTF-8.
+    pub(crate) const MAX_TEXT: usize = (1 << LENGTH_BITS) - 1;
+
+    pub(crate) fn new(id_type: IdType) -> Self {
+        Self { id_type, entries: Blocks::new("ids", 1), texts: Blocks::new("ids", 1) }
+    }
+
+    pub(crate) fn id_type(&self) -> IdType {
+        self.id_type
+    }
+
+    pub(crate) fn reserve(&self, slots: usize) -> Result<()> {
+        self.entries.reserve(slots)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<u64>() + self.texts.len()
+    }
+
+    /// The id of `slot`, which must be published.
+    pub(crate) fn get(&self, slot: u32) -> Id<'_> {
+        let entry = self.entries.view().block(slot as usize)[0];
+        self.resolve(entry)
+    }
+
+    /// Appends the ids of `slots` to `ids`.
+    pub(crate) fn collect(&self, slots: impl Iterator<Item = u32>, ids: &mut Ids) {
+        let entries = self.entries.view();
+        slots.for_each(|slot| ids.push(self.resolve(entries.block(slot as usize)[0])));
+    }
+
+    /// The key of `slot`; only for ids that are no texts.
+    #[inline]
+    pub(crate) fn keys(&self) -> impl Fn(u32) -> u64 + '_ {
+        let entries = self.entries.view();
+        move |slot| entries.block(slot as usize)[0]
+    }
+
+    pub(crate) fn writer(&self) -> IdWriter<'_> {
+        IdWriter { entries: self.entries.writer(), texts: self.texts.writer() }
+    }
+
+    fn resolve(&self, entry: u64) -> Id<'_> {
+        match self.id_type {
+            IdType::Number | IdType::BigInt => Id::Key(entry),
+            IdType::String => {
+                let length = entry as usize & Self::MAX_TEXT;
+                let bytes = self.texts.view().run((entry >> LENGTH_BITS) as usize, length);
+                // What was written was a `str`; a mistake of ours shows as an empty id rather than as a panic.
+                Id::Text(std::str::from_utf8(bytes).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Appends ids; nothing is seen before it is published.
+pub(crate) struct IdWriter<'a> {
+    entries: Writer<'a, u64>,
+    texts: Writer<'a, u8>,
+}
+
+impl IdWriter<'_> {
+    pub(crate) fn push(&mut self, id: Id<'_>) -> Result<()> {
+        let entry = match id {
+            Id::Key(key) => key,
+            Id::Text(text) => (self.push_text(text)? as u64) << LENGTH_BITS | text.len() as u64,
+        };
+        self.entries.push(&[entry])
+    }
+
+    fn push_text(&mut self, text: &str) -> Result<usize> {
+        if text.len() > IdStore::MAX_TEXT {
+            let got = format!("a string of {} bytes", text.len());
+            return Err(Error::argument("id", got, format_args!("at most {} bytes of UTF-8", IdStore::MAX_TEXT)));
+        }
+        self.texts.push_run(text.as_bytes())
+    }
+
+    pub(crate) fn publish(&mut self) {
+        self.texts.publish();
+        self.entries.publish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Texts;
+
+    #[test]
+    fn ids_of_every_type_read_back() {
+        let texts: Texts = ["", "a", "ä😀", &"long".repeat(200_000)].into_iter().collect();
+        for (id_type, ids) in [
+            (IdType::Number, Ids::Keys(vec![0, -1i64 as u64, 1 << 53])),
+            (IdType::BigInt, Ids::Keys(vec![0, u64::MAX])),
+            (IdType::String, Ids::Texts(texts)),
+        ] {
+            let store = IdStore::new(id_type);
+            let mut writer = store.writer();
+            ids.iter().for_each(|id| writer.push(id).unwrap());
+            writer.publish();
+            let mut back = Ids::none(id_type);
+            store.collect(0..ids.len() as u32, &mut back);
+            assert_eq!(back, ids);
+        }
+    }
+
+    #[test]
+    fn too_long_a_text_is_refused() {
+        let store = IdStore::new(IdType::String);
+        let text = "x".repeat(IdStore::MAX_TEXT + 1);
+        assert!(matches!(store.writer().push(Id::Text(&text)), Err(Error::InvalidArgument { .. })));
+    }
+}

@@ -1,0 +1,198 @@
+//! Many queries at once, on all query threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Inner;
+use super::reader::Reader;
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::flat::{self, Tiles};
+use crate::ids::Ids;
+use crate::options::SearchOptions;
+use crate::topk::{Key, TopK};
+use crate::vectors::{Padded, Query};
+use crate::work::{Phase, Work};
+
+/// Queries a work unit. Other searches get their turn between units.
+const UNIT: usize = 32;
+
+/// Neighbors of many queries: row `i` starts at `i * stride`, its first `counts[i]` entries are real; the rest have
+/// distance +Infinity and id 0 or "". `stride` is the `k` that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchHits {
+    pub stride: usize,
+    pub ids: Ids,
+    pub distances: Vec<f32>,
+    pub counts: Vec<u32>,
+}
+
+/// A batch in work: threads take unit after unit of it.
+struct Job {
+    inner: Arc<Inner>,
+    state: Arc<State>,
+    queries: Vec<f32>,
+    options: SearchOptions,
+    work: Work,
+    next: AtomicUsize,
+    failed: AtomicBool,
+    outcome: Mutex<Outcome>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Outcome {
+    /// What each query found, nearest first.
+    found: Vec<Vec<Key>>,
+    error: Option<Error>,
+    done: usize,
+    /// Threads that still may write here.
+    running: usize,
+}
+
+impl Inner {
+    pub(super) fn batch(
+        self: &Arc<Self>,
+        queries: Vec<f32>,
+        options: &SearchOptions,
+        work: &Work,
+    ) -> Result<BatchHits> {
+        self.check_open()?;
+        self.check_search(options)?;
+        let state = self.state.load_full();
+        let dimensions = self.options.dimensions;
+        if queries.len() % dimensions != 0 {
+            let expected = format!("a multiple of {dimensions}");
+            return Err(Error::DimensionMismatch { row: None, got: queries.len(), expected });
+        }
+        for (row, values) in queries.chunks(dimensions).enumerate() {
+            self.check_query(&state, values, Some(row))?;
+        }
+        let count = queries.len() / dimensions;
+        if options.k == usize::MAX {
+            return Err(Error::argument("k", "Infinity", "a whole number: a batch has rows of one length"));
+        }
+        let threads = self.pools.threads().min(count.div_ceil(UNIT));
+        let outcome = Outcome { found: vec![Vec::new(); count], running: threads, ..Outcome::default() };
+        let job = Arc::new(Job {
+            inner: self.clone(),
+            state,
+            queries,
+            options: options.clone(),
+            work: work.clone(),
+            next: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            outcome: Mutex::new(outcome),
+            changed: Condvar::new(),
+        });
+        for _ in 0..threads {
+            Job::queue(job.clone());
+        }
+        let (found, error) = job.wait();
+        error.map_or_else(|| assemble(&job.state, &found, options.k), Err)
+    }
+}
+
+impl Job {
+    /// Queues one unit; its thread queues the next, behind whatever came meanwhile.
+    fn queue(job: Arc<Self>) {
+        let pools = job.inner.pools.clone();
+        pools.spawn_query(move || {
+            let unit = job.next.fetch_add(1, Ordering::Relaxed);
+            let dimensions = job.inner.options.dimensions;
+            let queries = job.queries.chunks(UNIT * dimensions).nth(unit);
+            match queries {
+                Some(queries) if !job.failed.load(Ordering::Relaxed) => {
+                    let run = std::panic::AssertUnwindSafe(|| job.run(unit * UNIT, queries));
+                    let result = std::panic::catch_unwind(run)
+                        .unwrap_or_else(|panic| Err(Error::Internal(crate::error::panic_message(&*panic))));
+                    if let Err(error) = result {
+                        job.failed.store(true, Ordering::Relaxed);
+                        job.outcome.lock().error.get_or_insert(error);
+                    }
+                    Self::queue(job);
+                }
+                _ => {
+                    job.outcome.lock().running -= 1;
+                    job.changed.notify_all();
+                }
+            }
+        });
+    }
+
+    fn wait(&self) -> (Vec<Vec<Key>>, Option<Error>) {
+        let mut outcome = self.outcome.lock();
+        while outcome.running > 0 {
+            self.changed.wait(&mut outcome);
+        }
+        (std::mem::take(&mut outcome.found), outcome.error.take())
+    }
+
+    /// Answers the queries from number `first` on.
+    fn run(&self, first: usize, queries: &[f32]) -> Result<()> {
+        self.work.check()?;
+        let Self { inner, state, options, .. } = self;
+        let _passage = inner.pools.gate().enter();
+        let len = state.len();
+        let filter = inner.filter_slots(state, options, len)?;
+        let reader = Reader::new(state, inner.request(options, len, filter.as_deref(), None), inner.threshold());
+        let padded: Vec<Padded> = queries.chunks(inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
+        let queries: Vec<Query<'_>> = padded.iter().map(|values| reader.rows().foreign(values)).collect();
+        let found = if reader.is_flat() {
+            scan(&reader, &queries)?
+        } else {
+            state.scratches.with(|scratch| {
+                let one = |query: &Query<'_>| reader.nearest(*query, scratch).map(|()| scratch.top.sorted().to_vec());
+                queries.iter().map(one).collect::<Result<Vec<_>>>()
+            })?
+        };
+        let mut outcome = self.outcome.lock();
+        outcome.done += found.len();
+        for (place, found) in outcome.found[first..].iter_mut().zip(found) {
+            *place = found;
+        }
+        let (done, total) = (outcome.done, outcome.found.len());
+        drop(outcome);
+        self.work.report(Phase::Read, done, total);
+        Ok(())
+    }
+}
+
+/// The exact scan for all queries of a unit together.
+fn scan(reader: &Reader<'_>, queries: &[Query<'_>]) -> Result<Vec<Vec<Key>>> {
+    let rows = reader.rows();
+    let request = reader.request();
+    let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::of(request.k)).collect();
+    let slots = reader.admitted(0..rows.len());
+    flat::scan_many(rows, queries, slots, request.max_distance, &mut Tiles::default(), &mut tops)?;
+    // Scored anew by the kernel of single searches, so that both answer with the same distances.
+    let rescored = queries.iter().zip(&mut tops).map(|(query, top)| {
+        let slots: Vec<u32> = top.sorted().iter().map(|key| key.slot()).collect();
+        let mut keys = Vec::with_capacity(slots.len());
+        flat::scan(rows, *query, slots.into_iter(), |key| keys.push(key));
+        keys.sort_unstable();
+        keys
+    });
+    Ok(rescored.collect())
+}
+
+fn assemble(state: &State, found: &[Vec<Key>], stride: usize) -> Result<BatchHits> {
+    let total = found.len().saturating_mul(stride);
+    let refused = |_| Error::OutOfMemory { what: "the answer", bytes: total.saturating_mul(12) };
+    let mut distances = Vec::new();
+    distances.try_reserve_exact(total).map_err(refused)?;
+    let mut ids = Ids::none(state.ids.id_type());
+    ids.try_reserve(total).map_err(refused)?;
+    for keys in found {
+        state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
+        distances.extend(keys.iter().map(|key| key.distance()));
+        for _ in keys.len()..stride {
+            ids.push_blank();
+            distances.push(f32::INFINITY);
+        }
+    }
+    let counts = found.iter().map(|keys| keys.len() as u32).collect();
+    Ok(BatchHits { stride, ids, distances, counts })
+}

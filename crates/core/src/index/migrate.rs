@@ -1,0 +1,197 @@
+//! Doing the migration: a thread of its own that inserts chunk after chunk on the build threads, and steps by hand.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use super::Inner;
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::graph::{Batch, Graph, Insertion, choose_degree};
+use crate::migration::{Migrated, MigrationDone};
+use crate::work::Work;
+
+/// What a migration is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationState {
+    /// There is no graph, and none is due.
+    Exact,
+    /// A run is at work or about to be.
+    Migrating,
+    /// Rows wait and nothing runs.
+    Paused,
+    /// All rows are in the graph.
+    Graph,
+}
+
+/// Where the migration stands. Counts are of live rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    pub state: MigrationState,
+    pub migrated: usize,
+    pub total: usize,
+    /// How rows came into the graph, once there is one.
+    pub method: Option<&'static str>,
+    /// Code and message of the failure that stopped the background migration.
+    pub error: Option<(&'static str, String)>,
+}
+
+impl Inner {
+    pub(super) fn migration(&self) -> Migration {
+        let state = self.state.load();
+        let control = self.migrator.control();
+        let migrated = state.migrated();
+        let waits = control.end() > migrated;
+        let is_running = control.running || control.wants_run(migrated);
+        let migration_state = match (state.graph.get().is_some(), waits) {
+            (true, false) => MigrationState::Graph,
+            (_, true) if is_running => MigrationState::Migrating,
+            (true, true) => MigrationState::Paused,
+            (false, true) if control.paused && control.is_due() => MigrationState::Paused,
+            (false, _) => MigrationState::Exact,
+        };
+        let live = |end: usize| end - state.removed.view().count(0..end);
+        Migration {
+            state: migration_state,
+            migrated: live(migrated),
+            total: live(state.len()),
+            method: state.graph.get().map(|_| "insert"),
+            error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
+        }
+    }
+
+    /// Starts the background run if there is something to do and none is there.
+    pub(super) fn migrate_in_background(self: &Arc<Self>) {
+        let mut control = self.migrator.control();
+        if control.running || !control.wants_run(self.state.load().migrated()) {
+            return;
+        }
+        control.running = true;
+        drop(control);
+        let inner = self.clone();
+        let builder = thread::Builder::new().name("vicinal-migration".into());
+        if let Err(error) = builder.spawn(move || inner.run_migration()) {
+            let mut control = self.migrator.control();
+            control.running = false;
+            control.paused = true;
+            control.error = Some(Error::Internal(format!("starting a thread failed: {error}")));
+            drop(control);
+            self.settle_migrations();
+        }
+    }
+
+    pub(super) fn start_migration(self: &Arc<Self>, work: Work, done: MigrationDone) {
+        let state = self.state.load_full();
+        let mut control = self.migrator.control();
+        let refusal = if control.closed { Some(Error::Closed) } else { control.error.take() };
+        if let Some(error) = refusal {
+            drop(control);
+            return done(Err(error));
+        }
+        control.paused = false;
+        control.wait_for_all(work, state.migrated(), done);
+        drop(control);
+        self.settle_migrations();
+        self.migrate_in_background();
+    }
+
+    pub(super) fn migrate_step(&self, max: usize) -> Result<usize> {
+        self.check_open()?;
+        let state = self.state.load_full();
+        let waiting = || {
+            let control = self.migrator.control();
+            if control.is_due() { control.end().saturating_sub(state.migrated()) } else { 0 }
+        };
+        if waiting() > 0 {
+            self.insert_chunk(&state, max, &|| state.is_abandoned())?;
+            self.settle_migrations();
+        }
+        Ok(waiting())
+    }
+
+    pub(super) fn resume_migration(self: &Arc<Self>) {
+        self.migrator.control().paused = false;
+        self.migrate_in_background();
+    }
+
+    /// Tells everybody who waits for nothing any more.
+    pub(super) fn settle_migrations(&self) {
+        let migrated = self.state.load().migrated();
+        let settled = self.migrator.control().settled(migrated);
+        settled.into_iter().for_each(|tell| tell());
+    }
+
+    /// The background run: until there is nothing to do, or nobody who wants it.
+    fn run_migration(self: Arc<Self>) {
+        crate::os::lower_thread_priority();
+        loop {
+            self.settle_migrations();
+            let state = self.state.load_full();
+            let mut control = self.migrator.control();
+            self.migrator.clear_interruption();
+            if !control.wants_run(state.migrated()) {
+                control.running = false;
+                drop(control);
+                // What came between the two looks at the waiters.
+                self.settle_migrations();
+                return self.migrator.notify();
+            }
+            drop(control);
+            let stopped = || self.migrator.is_interrupted() || state.is_abandoned();
+            let insert = || self.insert_chunk(&state, self.options.chunk_size, &stopped);
+            let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
+                let message = crate::error::panic_message(&*panic);
+                self.poison(&message);
+                Err(Error::Internal(message))
+            });
+            let mut control = self.migrator.control();
+            match result {
+                Ok(()) => control.report(state.migrated()),
+                Err(error) => {
+                    control.paused = true;
+                    control.error = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.
+    fn insert_chunk(&self, state: &State, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        let inserting = self.migrator.inserting();
+        let migrated = state.migrated();
+        let Some(region) = self.migrator.control().next_region(migrated) else {
+            return Ok(());
+        };
+        let graph = match state.graph.get() {
+            Some(graph) => graph,
+            None => {
+                let m = self.options.m.map_or_else(|| choose_degree(state.rows.view(), region), Ok)?;
+                state.graph.get_or_init(|| Graph::new(m, self.options.seed))
+            }
+        };
+        let end = region.min(migrated.saturating_add(max));
+        let followers = state.equals.followers();
+        let nodes: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
+        let insertion = Insertion {
+            graph,
+            rows: &state.rows,
+            pools: &self.pools,
+            scratches: &state.scratches,
+            ef_construction: self.options.ef_construction,
+            stopped,
+        };
+        insertion.insert(&Batch { nodes: &nodes, end: end as u32 })?;
+        // Fairly: whoever waits for the lock gets it before the next chunk.
+        parking_lot::MutexGuard::unlock_fair(inserting);
+        Ok(())
+    }
+}
+
+/// `start_migration`, waiting for its end.
+pub(super) fn wait(start: impl FnOnce(MigrationDone)) -> Result<Migrated> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    start(Box::new(move |outcome| {
+        let _ = sender.send(outcome);
+    }));
+    receiver.recv().unwrap_or(Err(Error::Closed))
+}

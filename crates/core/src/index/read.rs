@@ -1,0 +1,260 @@
+//! Searches, and reading rows and ids back.
+
+use std::sync::Arc;
+
+use super::Inner;
+use super::reader::{Reader, Request};
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::graph::Scratch;
+use crate::ids::{Id, IdSet, Ids, Slots};
+use crate::options::{IdType, SearchOptions};
+use crate::topk::Key;
+use crate::vectors::Padded;
+
+/// Times that a search starts anew because an upsert came between. Under constant upserts it answers all the same.
+const RETRIES: usize = 3;
+
+/// Neighbors of one query, nearest first; `ids.len() == distances.len()`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hits {
+    pub ids: Ids,
+    pub distances: Vec<f32>,
+}
+
+/// What was live when it was made, in insertion order, in blocks.
+pub struct Keys {
+    state: Arc<State>,
+    removed: Vec<u64>,
+    next: usize,
+    end: usize,
+}
+
+impl Keys {
+    /// The next at most `max` ids; none at the end.
+    pub fn next_block(&mut self, max: usize) -> Ids {
+        let mut ids = Ids::none(self.state.ids.id_type());
+        while self.next < self.end && ids.len() < max {
+            let slot = self.next;
+            self.next += 1;
+            if self.removed[slot / 64] >> (slot % 64) & 1 == 0 {
+                ids.push(self.state.id(slot as u32));
+            }
+        }
+        ids
+    }
+}
+
+/// The vector that a search starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Values(&'a [f32]),
+    Id(Id<'a>),
+}
+
+impl Inner {
+    pub(super) fn hits(&self, source: Source<'_>, options: &SearchOptions) -> Result<Hits> {
+        self.search(source, options, |state, keys| {
+            let mut ids = Ids::none(self.options.id_type);
+            state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
+            Hits { ids, distances: keys.iter().map(|key| key.distance()).collect() }
+        })
+    }
+
+    /// Fills the buffers with what was found; how much that is.
+    pub(super) fn hits_into(
+        &self,
+        query: &[f32],
+        options: &SearchOptions,
+        ids: &mut [u64],
+        distances: &mut [f32],
+    ) -> Result<usize> {
+        if self.options.id_type == IdType::String {
+            return Err(Error::argument("search_into", "an index with string ids", "one with number or bigint ids"));
+        }
+        let room = ids.len().min(distances.len());
+        self.search(Source::Values(query), options, |state, keys| {
+            if keys.len() > room {
+                return Err(Error::argument("buffers", room, format_args!("room for {} hits", keys.len())));
+            }
+            let key_of = state.ids.keys();
+            for ((id, distance), key) in ids.iter_mut().zip(distances.iter_mut()).zip(keys) {
+                (*id, *distance) = (key_of(key.slot()), key.distance());
+            }
+            Ok(keys.len())
+        })?
+    }
+
+    /// Runs one search on the calling thread; `finish` gets what was found, nearest first.
+    fn search<R>(
+        &self,
+        source: Source<'_>,
+        options: &SearchOptions,
+        finish: impl FnOnce(&State, &[Key]) -> R,
+    ) -> Result<R> {
+        self.check_open()?;
+        self.check_search(options)?;
+        let _passage = self.pools.gate().enter();
+        let state = self.state.load();
+        state.scratches.with(|scratch| {
+            let mut query = std::mem::take(&mut scratch.query);
+            let mut result = self.attempt(&state, source, options, &mut query, scratch);
+            for _ in 0..RETRIES {
+                match result {
+                    Ok(false) => result = self.attempt(&state, source, options, &mut query, scratch),
+                    Ok(true) | Err(_) => break,
+                }
+            }
+            scratch.query = query;
+            result.map(|_| finish(&state, scratch.top.sorted()))
+        })
+    }
+
+    /// One try of a search, into `scratch.top`. `false` if an upsert came between: an id's old row may have been met
+    /// after it was taken out, and its new one not at all.
+    fn attempt(
+        &self,
+        state: &State,
+        source: Source<'_>,
+        options: &SearchOptions,
+        query: &mut Padded,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let replacements = state.replacements();
+        let excluded = match source {
+            Source::Values(values) => {
+                self.check_query(state, values, None)?;
+                query.set(values)?;
+                None
+            }
+            Source::Id(id) => {
+                let slot = self.slot_of(state, id)?;
+                query.set(state.rows.view().given(slot))?;
+                Some(slot)
+            }
+        };
+        let len = state.len();
+        let filter = self.filter_slots(state, options, len)?;
+        let reader = Reader::new(state, self.request(options, len, filter.as_deref(), excluded), self.threshold());
+        reader.nearest(reader.rows().foreign(query), scratch)?;
+        Ok(replacements % 2 == 0 && replacements == state.replacements())
+    }
+
+    pub(super) fn check_search(&self, options: &SearchOptions) -> Result<()> {
+        let whole = |name, got: usize| {
+            if got == 0 { Err(Error::argument(name, got, "a whole number, 1 or more")) } else { Ok(()) }
+        };
+        whole("k", options.k)?;
+        options.ef.map_or(Ok(()), |ef| whole("ef", ef))?;
+        if options.max_distance.is_some_and(f32::is_nan) {
+            return Err(Error::argument("maxDistance", "NaN", "a number"));
+        }
+        if options.k == usize::MAX && options.max_distance.is_none() {
+            return Err(Error::argument("k", "Infinity", "a whole number, or Infinity together with maxDistance"));
+        }
+        match &options.filter {
+            Some(set) if set.owner() != self.id => {
+                Err(Error::argument("filter", "an id set of another index", "one that this index made"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_query(&self, state: &State, values: &[f32], row: Option<usize>) -> Result<()> {
+        let dimensions = self.options.dimensions;
+        if values.len() != dimensions {
+            let expected = dimensions.to_string();
+            return Err(Error::DimensionMismatch { row, got: values.len(), expected });
+        }
+        state.rows.view().space().check(values, row)
+    }
+
+    pub(super) fn request<'a>(
+        &self,
+        options: &SearchOptions,
+        len: usize,
+        filter: Option<&'a roaring::RoaringBitmap>,
+        excluded: Option<u32>,
+    ) -> Request<'a> {
+        let all = options.k == usize::MAX;
+        let k = options.k.min(len);
+        Request {
+            k,
+            ef: options.ef.unwrap_or(self.options.ef).max(k + usize::from(excluded.is_some())),
+            exact: options.exact || all,
+            max_distance: options.max_distance.unwrap_or(f32::INFINITY),
+            filter,
+            excluded,
+        }
+    }
+
+    pub(super) fn filter_slots<'a>(
+        &self,
+        state: &State,
+        options: &'a SearchOptions,
+        len: usize,
+    ) -> Result<Option<Slots<'a>>> {
+        options.filter.as_ref().map(|set: &IdSet| set.slots(state, len)).transpose()
+    }
+
+    /// The live rows from which on the graph answers.
+    pub(super) fn threshold(&self) -> usize {
+        self.options.threshold.unwrap_or(usize::MAX)
+    }
+
+    fn slot_of(&self, state: &State, id: Id<'_>) -> Result<u32> {
+        id.check(self.options.id_type)?;
+        let unknown = || Error::argument("id", id.display(self.options.id_type), "an id that is in the index");
+        state.find(id).ok_or_else(unknown)
+    }
+
+    pub(super) fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> {
+        self.check_open()?;
+        id.check(self.options.id_type)?;
+        let state = self.state.load();
+        Ok(state.find(id).map(|slot| state.rows.view().given(slot).to_vec()))
+    }
+
+    pub(super) fn has(&self, id: Id<'_>) -> Result<bool> {
+        self.check_open()?;
+        id.check(self.options.id_type)?;
+        Ok(self.state.load().find(id).is_some())
+    }
+
+    pub(super) fn get_many(&self, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> {
+        self.check_open()?;
+        ids.check(self.options.id_type)?;
+        let state = self.state.load();
+        let dimensions = self.options.dimensions;
+        let values = ids.len().saturating_mul(dimensions);
+        let mut rows = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: values.saturating_mul(size_of::<f32>()) };
+        rows.try_reserve_exact(values).map_err(refused)?;
+        let mut found = vec![0; ids.len()];
+        for (row, id) in ids.iter().enumerate() {
+            match state.find(id) {
+                Some(slot) => {
+                    rows.extend_from_slice(state.rows.view().given(slot));
+                    found[row] = 1;
+                }
+                None => rows.resize(rows.len() + dimensions, 0.0),
+            }
+        }
+        Ok((rows, found))
+    }
+
+    pub(super) fn keys(&self) -> Result<Keys> {
+        self.check_open()?;
+        let state = self.state.load_full();
+        let end = state.len();
+        let view = state.removed.view();
+        let removed = (0..end.div_ceil(64)).map(|index| view.word(index)).collect();
+        Ok(Keys { state, removed, next: 0, end })
+    }
+
+    pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
+        self.check_open()?;
+        ids.check(self.options.id_type)?;
+        Ok(IdSet::new(ids, self.id, &self.state.load()))
+    }
+}

@@ -1,0 +1,184 @@
+//! One search over one state of the index: the graph, what it does not serve yet, and what of both counts.
+
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
+use super::state::State;
+use crate::bits::BitsView;
+use crate::error::Result;
+use crate::flat;
+use crate::graph::{Accept, GraphView, Scratch};
+use crate::topk::Key;
+use crate::vectors::{Query, RowsView};
+
+/// A filter that lets fewer rows than this many times `ef` through is answered by scanning them.
+const SCAN_FILTERED: usize = 64;
+
+/// A filter that lets fewer than one row in this many through is searched by stepping over the others.
+const BRIDGE_BELOW: usize = 4;
+
+/// What a search is asked for, checked and with its defaults filled in.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) k: usize,
+    pub(crate) ef: usize,
+    pub(crate) exact: bool,
+    /// +Infinity if none was given.
+    pub(crate) max_distance: f32,
+    /// Only these slots.
+    pub(crate) filter: Option<&'a RoaringBitmap>,
+    /// Not this one.
+    pub(crate) excluded: Option<u32>,
+}
+
+pub(crate) struct Reader<'a> {
+    request: Request<'a>,
+    state: &'a State,
+    rows: RowsView<'a>,
+    removed: BitsView<'a>,
+    /// Leaders of equal rows.
+    leading: BitsView<'a>,
+    graph: Option<GraphView<'a>>,
+    /// Slots below it are served by the graph, those from it on by the scan.
+    migrated: usize,
+    /// Whether some served slot is removed.
+    has_removed: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// `below` is the number of live rows from which on the graph answers.
+    pub(crate) fn new(state: &'a State, request: Request<'a>, threshold: usize) -> Self {
+        let live = state.live();
+        // The graph's end first: all that it serves is published in the view that is taken after it.
+        let migrated = state.migrated();
+        let rows = state.rows.view();
+        let graph = state.graph.get().filter(|graph| {
+            let is_worth_it = request.ef.saturating_mul(2 * graph.m()) < live;
+            !request.exact && live >= threshold && is_worth_it
+        });
+        let graph = graph.map(|graph| graph.view(&state.rows));
+        let migrated = if graph.is_some() { migrated } else { 0 };
+        let removed = state.removed.view();
+        let has_removed = live < rows.len() && removed.count(0..migrated) > 0;
+        let leading = state.equals.leading();
+        Self { request, state, rows, removed, leading, graph, migrated, has_removed }
+    }
+
+    /// The nearest `k`, in `scratch.top`.
+    pub(crate) fn nearest(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
+        scratch.top.reset(self.request.k.min(self.rows.len()));
+        if self.migrated > 0 {
+            self.search_graph(query, scratch)?;
+        }
+        self.scan(query, self.migrated..self.rows.len(), scratch);
+        Ok(())
+    }
+
+    /// Whether only the scan is used.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.migrated == 0
+    }
+
+    pub(crate) fn request(&self) -> Request<'a> {
+        self.request
+    }
+
+    pub(crate) fn rows(&self) -> RowsView<'a> {
+        self.rows
+    }
+
+    /// The slots in `slots` that count, in order.
+    pub(crate) fn admitted(&self, slots: Range<usize>) -> impl Iterator<Item = u32> + '_ {
+        let (start, end) = (slots.start as u32, slots.end as u32);
+        let filtered = self.request.filter.map(|filter| filter.range(start..end));
+        let all = if filtered.is_some() { end..end } else { start..end };
+        let excluded = self.request.excluded;
+        let candidates = all.chain(filtered.into_iter().flatten());
+        candidates.filter(move |&slot| !self.removed.get(slot) && Some(slot) != excluded)
+    }
+
+    fn admits(&self, slot: u32) -> bool {
+        !self.removed.get(slot)
+            && Some(slot) != self.request.excluded
+            && self.request.filter.is_none_or(|filter| filter.contains(slot))
+    }
+
+    fn scan(&self, query: Query<'_>, slots: Range<usize>, scratch: &mut Scratch) {
+        let top = &mut scratch.top;
+        flat::scan(self.rows, query, self.admitted(slots), |key| {
+            if key.distance() <= self.request.max_distance {
+                top.push(key);
+            }
+        });
+    }
+
+    fn search_graph(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
+        let Request { k, ef, filter, .. } = self.request;
+        let allowed = filter.map_or(self.migrated, |filter| filter.range_cardinality(..self.migrated as u32) as usize);
+        let entry = self.graph.and_then(|graph| Some((graph, graph.entry()?)));
+        let Some((graph, entry)) = entry.filter(|_| allowed >= SCAN_FILTERED * ef || filter.is_none()) else {
+            self.scan(query, 0..self.migrated, scratch);
+            return Ok(());
+        };
+        let start = graph.descend(query, entry, 0, scratch);
+        let filtered = filter.is_some() || self.has_removed;
+        if filtered {
+            let bridge = allowed * BRIDGE_BELOW < self.migrated;
+            graph.search_accepted(query, start, ef, self, bridge, scratch)?;
+        } else {
+            graph.search_level(query, &[start], 0, ef, scratch)?;
+        }
+        let found = self.collect(scratch);
+        // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.
+        if filtered && found < k.min(allowed) {
+            scratch.top.reset(k.min(self.rows.len()));
+            self.scan(query, 0..self.migrated, scratch);
+        }
+        Ok(())
+    }
+
+    /// Pushes what the beam holds, and the rows that equal it, to the top; how many counted.
+    fn collect(&self, scratch: &mut Scratch) -> usize {
+        let Scratch { beam, top, .. } = scratch;
+        let Request { k, max_distance, .. } = self.request;
+        let mut found = 0;
+        for key in beam.keys() {
+            let mut push = |slot: u32| {
+                let counts = (slot as usize) < self.migrated && self.admits(slot);
+                if counts && key.distance() <= max_distance {
+                    top.push(Key::new(key.distance(), slot));
+                }
+                usize::from(counts)
+            };
+            found += push(key.slot());
+            if self.leading.get(key.slot()) {
+                // A group is in insertion order: when so many of it counted, the others would not be returned.
+                let enough = found + k;
+                self.state.equals.visit_group(key.slot(), |slot| {
+                    found += push(slot);
+                    found < enough
+                });
+            }
+        }
+        found
+    }
+}
+
+impl Accept for Reader<'_> {
+    fn accepts(&self, node: u32) -> bool {
+        self.admits(node) || (self.leading.get(node) && self.accepts_group(node))
+    }
+}
+
+impl Reader<'_> {
+    #[cold]
+    fn accepts_group(&self, leader: u32) -> bool {
+        let mut accepted = false;
+        self.state.equals.visit_group(leader, |slot| {
+            accepted = (slot as usize) < self.migrated && self.admits(slot);
+            !accepted
+        });
+        accepted
+    }
+}

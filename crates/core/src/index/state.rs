@@ -1,0 +1,115 @@
+//! Everything that an index holds. `clear` replaces it as a whole.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use super::equals::Equals;
+use crate::bits::Bits;
+use crate::error::Result;
+use crate::graph::{Graph, ScratchPool};
+use crate::ids::{Id, IdMap, IdStore};
+use crate::options::Options;
+use crate::vectors::{Rows, Space};
+
+pub(crate) struct State {
+    /// Differs from that of every other state of the process.
+    generation: u64,
+    pub(crate) rows: Rows,
+    pub(crate) ids: IdStore,
+    pub(crate) map: IdMap,
+    /// Slots that `remove` or `upsert` took out.
+    pub(crate) removed: Bits,
+    pub(crate) equals: Equals,
+    live: AtomicUsize,
+    /// Made by the first migration.
+    pub(crate) graph: OnceLock<Graph>,
+    pub(crate) scratches: ScratchPool,
+    /// Odd while an upsert takes replaced rows out; each one adds two. See [`State::replacements`].
+    replacements: AtomicU64,
+    /// `clear` or `close` came: whoever migrates it should stop.
+    abandoned: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        let state = Self {
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
+            rows: Rows::new(Space::new(options.metric, options.dimensions)),
+            ids: IdStore::new(options.id_type),
+            map: IdMap::new(),
+            removed: Bits::new("ids"),
+            equals: Equals::new(),
+            live: AtomicUsize::new(0),
+            graph: OnceLock::new(),
+            scratches: ScratchPool::default(),
+            replacements: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
+        };
+        state.rows.reserve(options.capacity)?;
+        state.ids.reserve(options.capacity)?;
+        Ok(state)
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Published slots, removed ones included. Rows are published last, so all else is there for these slots.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.view().len()
+    }
+
+    /// Live rows.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn count_added(&self, rows: usize) {
+        self.live.fetch_add(rows, Ordering::AcqRel);
+    }
+
+    /// Takes `slot` out.
+    pub(crate) fn take_out(&self, slot: u32) {
+        self.removed.set(slot);
+        self.equals.take_out(slot, self.rows.view());
+        self.live.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The live slot of `id`.
+    pub(crate) fn find(&self, id: Id<'_>) -> Option<u32> {
+        let slot = self.map.get(self.map.hash(id), id, &self.ids)?;
+        ((slot as usize) < self.len()).then_some(slot)
+    }
+
+    /// The id of a published slot.
+    pub(crate) fn id(&self, slot: u32) -> Id<'_> {
+        self.ids.get(slot)
+    }
+
+    /// Slots below it are served by the graph.
+    pub(crate) fn migrated(&self) -> usize {
+        self.graph.get().map_or(0, Graph::migrated)
+    }
+
+    /// Changes whenever an upsert has replaced rows. A search that saw it change may have met an id's old row and not
+    /// its new one.
+    pub(crate) fn replacements(&self) -> u64 {
+        self.replacements.load(Ordering::Acquire)
+    }
+
+    /// Runs `commit`, which publishes new rows and takes out those that they replace.
+    pub(crate) fn replacing(&self, commit: impl FnOnce()) {
+        self.replacements.fetch_add(1, Ordering::AcqRel);
+        commit();
+        self.replacements.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}

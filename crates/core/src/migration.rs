@@ -1,0 +1,231 @@
+//! The migration's control: what is to be inserted next, who waits for it, whether it may run.
+//!
+//! This file decides; `index::migrate` does. Boundaries of batches follow from row counts alone: a batch ends where a
+//! call to `add` ended, and is cut to chunks from its start. So the same calls give the same graph, however fast the
+//! migration is.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::error::{Error, Result};
+use crate::work::{Phase, Work};
+
+/// What a `migrate` did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Migrated {
+    /// Rows that came into the graph since the call.
+    pub vectors: usize,
+    pub seconds: f64,
+}
+
+/// Told the outcome of a migration, once.
+pub type MigrationDone = Box<dyn FnOnce(Result<Migrated>) + Send>;
+
+pub(crate) struct Migrator {
+    control: Mutex<Control>,
+    /// Something changed that somebody may wait for.
+    changed: Condvar,
+    /// A run should look at `control` before it goes on; read between work units.
+    interrupted: AtomicBool,
+    /// Held while rows are inserted: by the background run, by a step by hand, and by `save`, which must not see a
+    /// graph half changed.
+    inserting: Mutex<()>,
+}
+
+pub(crate) struct Control {
+    /// Ends of regions, rising; rows below the last may be inserted.
+    cuts: VecDeque<usize>,
+    /// Whether new rows start a run by themselves, once there are enough.
+    auto: bool,
+    threshold: usize,
+    /// Whether there are enough live rows for a graph.
+    is_due: bool,
+    pub(crate) paused: bool,
+    pub(crate) running: bool,
+    pub(crate) closed: bool,
+    /// Why the last run stopped, until somebody was told.
+    pub(crate) error: Option<Error>,
+    waiters: Vec<Waiter>,
+}
+
+struct Waiter {
+    work: Work,
+    /// Where the graph ended at the call, and where it must end.
+    from: usize,
+    target: usize,
+    start: Instant,
+    done: MigrationDone,
+}
+
+impl Migrator {
+    pub(crate) fn new(auto: bool, threshold: usize) -> Self {
+        let control = Control {
+            cuts: VecDeque::new(),
+            auto,
+            threshold,
+            is_due: threshold == 0,
+            paused: false,
+            running: false,
+            closed: false,
+            error: None,
+            waiters: Vec::new(),
+        };
+        Self {
+            control: Mutex::new(control),
+            changed: Condvar::new(),
+            interrupted: AtomicBool::new(false),
+            inserting: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock()
+    }
+
+    /// The right to change the graph. Whoever runs gives it up at the end of its chunk.
+    pub(crate) fn inserting(&self) -> MutexGuard<'_, ()> {
+        self.inserting.lock()
+    }
+
+    /// A write has published the rows below `len`, of which `live` are live.
+    pub(crate) fn cut(&self, len: usize, live: usize) {
+        self.control().cut(len, live);
+    }
+
+    /// Rows were removed.
+    pub(crate) fn shrink(&self, live: usize) {
+        let mut control = self.control();
+        control.is_due = live >= control.threshold;
+        self.interrupt();
+    }
+
+    /// All rows are gone.
+    pub(crate) fn reset(&self) {
+        let mut control = self.control();
+        control.cuts.clear();
+        control.is_due = control.threshold == 0;
+        for waiter in &mut control.waiters {
+            (waiter.from, waiter.target) = (0, 0);
+        }
+        self.interrupt();
+    }
+
+    pub(crate) fn pause(&self) {
+        self.control().paused = true;
+        self.interrupt();
+    }
+
+    pub(crate) fn close(&self) {
+        self.control().closed = true;
+        self.interrupt();
+    }
+
+    /// Waits until no run is there.
+    pub(crate) fn wait_until_stopped(&self) {
+        let mut control = self.control();
+        while control.running {
+            self.changed.wait(&mut control);
+        }
+    }
+
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Whether a run should stop its chunk and look at the control.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clear_interruption(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Control {
+    fn cut(&mut self, len: usize, live: usize) {
+        let was_due = std::mem::replace(&mut self.is_due, live >= self.threshold);
+        // What came together before anything was due, or what waits to be moved by hand, is one region.
+        if !was_due || !self.auto {
+            self.cuts.clear();
+        }
+        if self.cuts.back().is_none_or(|&last| last < len) {
+            self.cuts.push_back(len);
+        }
+    }
+
+    /// Rows below it may be inserted.
+    pub(crate) fn end(&self) -> usize {
+        self.cuts.back().copied().unwrap_or(0)
+    }
+
+    /// The end of the region that the next batch belongs to, if `migrated` rows are in the graph.
+    pub(crate) fn next_region(&mut self, migrated: usize) -> Option<usize> {
+        while self.cuts.len() > 1 && self.cuts[0] <= migrated {
+            self.cuts.pop_front();
+        }
+        self.cuts.front().copied().filter(|&region| region > migrated)
+    }
+
+    /// Whether there are enough live rows for a graph.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// Whether a run has something to do, for somebody who wants it.
+    pub(crate) fn wants_run(&self, migrated: usize) -> bool {
+        let is_wanted = self.auto || !self.waiters.is_empty();
+        !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
+    }
+
+    /// Adds someone who waits for all rows that are there now.
+    pub(crate) fn wait_for_all(&mut self, work: Work, migrated: usize, done: MigrationDone) {
+        let target = self.end();
+        self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
+    }
+
+    /// Tells those who wait how far the run is.
+    pub(crate) fn report(&self, migrated: usize) {
+        for waiter in &self.waiters {
+            let total = waiter.target - waiter.from.min(waiter.target);
+            waiter.work.report(Phase::Insert, migrated.saturating_sub(waiter.from).min(total), total);
+        }
+    }
+
+    /// Takes out those who got what they waited for, who have cancelled, and everybody when nothing more will come.
+    /// To be called without the lock held.
+    pub(crate) fn settled(&mut self, migrated: usize) -> Vec<impl FnOnce() + use<>> {
+        let nothing_more = self.closed || !self.is_due || self.error.is_some();
+        let failure = self.error.clone().filter(|_| !self.waiters.is_empty());
+        let closed = self.closed;
+        let is_settled = |waiter: &mut Waiter| migrated >= waiter.target || waiter.work.is_cancelled() || nothing_more;
+        let settled: Vec<Waiter> = self.waiters.extract_if(.., is_settled).collect();
+        if failure.is_some() {
+            self.error = None;
+        }
+        let outcome = move |waiter: &Waiter| {
+            if waiter.work.is_cancelled() {
+                Err(Error::Cancelled)
+            } else if let Some(error) = &failure {
+                Err(error.clone())
+            } else if closed {
+                Err(Error::Closed)
+            } else {
+                let vectors = migrated.saturating_sub(waiter.from);
+                Ok(Migrated { vectors, seconds: waiter.start.elapsed().as_secs_f64() })
+            }
+        };
+        let tell = |waiter: Waiter| {
+            let outcome = outcome(&waiter);
+            move || (waiter.done)(outcome)
+        };
+        settled.into_iter().map(tell).collect()
+    }
+}

@@ -1,0 +1,435 @@
+//! Append-only storage in chunks that never move: readers need no lock, writers never copy what is there.
+//!
+//! A [`Blocks`] holds blocks of `stride` elements. Chunks are allocated zeroed and in growing groups; a table of chunk
+//! pointers, replaced when it is full, leads to them. Replaced tables live as long as the store, so a [`View`] taken
+//! at any time stays valid.
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::marker::PhantomData;
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::error::{Error, Result};
+
+/// Blocks start at multiples of this, if their size is one.
+pub(crate) const ALIGNMENT: usize = 64;
+
+const CHUNK_BYTES: usize = 1 << 20;
+/// The most that is allocated ahead.
+const MAX_SPARE_BYTES: usize = 64 << 20;
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Types for which zeroed memory is a valid value.
+///
+/// # Safety
+/// The all-zero bit pattern must be a valid `Self`, and `Self` must not need dropping.
+pub(crate) unsafe trait Zeroed: Send + Sync {}
+// SAFETY: plain numbers, and atomics of them, are valid when all bits are zero and have no drop glue.
+unsafe impl Zeroed for f32 {}
+// SAFETY: as above.
+unsafe impl Zeroed for u8 {}
+// SAFETY: as above.
+unsafe impl Zeroed for u64 {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU8 {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU64 {}
+
+/// Types that may be written through a shared reference, so that all reserved blocks may be read at any time.
+///
+/// # Safety
+/// `Self` must be an atomic.
+pub(crate) unsafe trait Shared: Zeroed {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU8 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU32 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU64 {}
+
+pub(crate) struct Blocks<T: Zeroed> {
+    what: &'static str,
+    stride: usize,
+    /// A chunk holds `1 << shift` blocks.
+    shift: u32,
+    table: AtomicPtr<Table<T>>,
+    /// Blocks that are fully written and may be read.
+    published: AtomicUsize,
+    growth: Mutex<Growth<T>>,
+}
+
+struct Table<T> {
+    chunks: Box<[AtomicPtr<T>]>,
+}
+
+struct Growth<T> {
+    /// Chunks that exist.
+    chunks: usize,
+    /// Blocks written by the writer, published or not.
+    written: usize,
+    groups: Vec<Group>,
+    /// Every table that was ever current; the last one is. Boxed: a view points to a table while this vector grows.
+    #[expect(clippy::vec_box, reason = "views hold pointers to the tables")]
+    tables: Vec<Box<Table<T>>>,
+}
+
+/// One allocation, of one chunk or several.
+struct Group {
+    start: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: a group is an owned allocation, reached only through the store that holds it.
+unsafe impl Send for Group {}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: `start` came from `alloc_zeroed` with this layout, and is freed once, here.
+        unsafe { dealloc(self.start, self.layout) }
+    }
+}
+
+/// What of a store may be read: blocks below `len`.
+pub(crate) struct View<'a, T> {
+    chunks: &'a [AtomicPtr<T>],
+    shift: u32,
+    stride: usize,
+    len: usize,
+    _store: PhantomData<&'a T>,
+}
+
+impl<T> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for View<'_, T> {}
+
+impl<T: Zeroed> Blocks<T> {
+    /// A store of blocks of `stride` elements, without memory yet. `what` names it in errors.
+    pub(crate) fn new(what: &'static str, stride: usize) -> Self {
+        let block_bytes = stride * size_of::<T>();
+        let shift = (CHUNK_BYTES / block_bytes).max(1).ilog2();
+        let mut first = Box::new(Table { chunks: Box::default() });
+        let table = AtomicPtr::new(ptr::from_mut(first.as_mut()));
+        let growth = Growth { chunks: 0, written: 0, groups: Vec::new(), tables: vec![first] };
+        Self { what, stride, shift, table, published: AtomicUsize::new(0), growth: Mutex::new(growth) }
+    }
+
+    /// Published blocks.
+    pub(crate) fn len(&self) -> usize {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// Makes room for `blocks` blocks in all.
+    pub(crate) fn reserve(&self, blocks: usize) -> Result<()> {
+        self.grow(&mut self.growth.lock(), blocks)
+    }
+
+    /// All blocks that are published now.
+    pub(crate) fn view(&self) -> View<'_, T> {
+        // The length first: the table that is read after it is at least as new, and leads to all these blocks.
+        let len = self.len();
+        self.view_of(len)
+    }
+
+    /// The right to append; one at a time.
+    pub(crate) fn writer(&self) -> Writer<'_, T> {
+        Writer { store: self, growth: self.growth.lock() }
+    }
+
+    fn view_of(&self, len: usize) -> View<'_, T> {
+        // SAFETY: tables are never freed before the store, which the view borrows.
+        let table = unsafe { &*self.table.load(Ordering::Acquire) };
+        View { chunks: &table.chunks, shift: self.shift, stride: self.stride, len, _store: PhantomData }
+    }
+
+    fn grow(&self, growth: &mut Growth<T>, blocks: usize) -> Result<()> {
+        let wanted = blocks.div_ceil(1 << self.shift);
+        if growth.chunks < wanted { self.add_group(growth, wanted) } else { Ok(()) }
+    }
+
+    /// Allocates what is missing in one piece, and more than that, so that large stores get large (huge) pages, unless
+    /// the system refuses it.
+    fn add_group(&self, growth: &mut Growth<T>, wanted: usize) -> Result<()> {
+        let chunk_bytes = (self.stride * size_of::<T>()) << self.shift;
+        let missing = wanted - growth.chunks;
+        let generous = (growth.chunks / 8).min(MAX_SPARE_BYTES / chunk_bytes).max(missing);
+        let (group, chunks) = match Group::new(self.what, generous, chunk_bytes) {
+            Ok(group) => (group, generous),
+            Err(_) => (Group::new(self.what, missing, chunk_bytes)?, missing),
+        };
+        self.reserve_table(growth, growth.chunks + chunks)?;
+        growth.groups.try_reserve(1).map_err(|_| self.refused(size_of::<Group>()))?;
+        // SAFETY: tables live as long as the store, and only the holder of `growth` replaces the current one.
+        let table = unsafe { &*self.table.load(Ordering::Relaxed) };
+        for chunk in 0..chunks {
+            // SAFETY: the group holds `chunks` chunks from its aligned start on.
+            let start = unsafe { group.aligned().add(chunk * chunk_bytes) };
+            table.chunks[growth.chunks + chunk].store(start.cast(), Ordering::Release);
+        }
+        growth.chunks += chunks;
+        growth.groups.push(group);
+        Ok(())
+    }
+
+    /// Replaces the table by one of at least twice the size when it cannot hold `chunks`.
+    fn reserve_table(&self, growth: &mut Growth<T>, chunks: usize) -> Result<()> {
+        // SAFETY: as in `add_group`.
+        let current = unsafe { &*self.table.load(Ordering::Relaxed) };
+        if chunks <= current.chunks.len() {
+            return Ok(());
+        }
+        let size = chunks.max(current.chunks.len() * 2);
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(size).map_err(|_| self.refused(size * size_of::<usize>()))?;
+        entries.extend(current.chunks.iter().map(|chunk| AtomicPtr::new(chunk.load(Ordering::Relaxed))));
+        entries.resize_with(size, || AtomicPtr::new(ptr::null_mut()));
+        growth.tables.try_reserve(1).map_err(|_| self.refused(size_of::<usize>()))?;
+        let mut table = Box::new(Table { chunks: entries.into_boxed_slice() });
+        let pointer = ptr::from_mut(table.as_mut());
+        growth.tables.push(table);
+        self.table.store(pointer, Ordering::Release);
+        Ok(())
+    }
+
+    fn refused(&self, bytes: usize) -> Error {
+        Error::OutOfMemory { what: self.what, bytes }
+    }
+}
+
+impl<T: Shared> Blocks<T> {
+    /// All blocks that memory exists for. They may be read and written at any time: they are atomics, zero at first.
+    pub(crate) fn shared(&self) -> View<'_, T> {
+        // SAFETY: tables are never freed before the store, which the view borrows.
+        let table = unsafe { &*self.table.load(Ordering::Acquire) };
+        // A table's chunks are filled in from the front.
+        let chunks = table.chunks.partition_point(|chunk| !chunk.load(Ordering::Acquire).is_null());
+        View {
+            chunks: &table.chunks,
+            shift: self.shift,
+            stride: self.stride,
+            len: chunks << self.shift,
+            _store: PhantomData,
+        }
+    }
+}
+
+impl Group {
+    fn new(what: &'static str, chunks: usize, chunk_bytes: usize) -> Result<Self> {
+        let refused = |bytes| Error::OutOfMemory { what, bytes };
+        let bytes = chunks.checked_mul(chunk_bytes).ok_or(refused(usize::MAX))?;
+        // Room to align the start by hand: an allocator that is asked for a large alignment touches every page.
+        let total = bytes.checked_add(Self::alignment(bytes)).ok_or(refused(usize::MAX))?;
+        let layout = Layout::from_size_align(total, 16).map_err(|_| refused(total))?;
+        // SAFETY: the layout's size is not zero: a chunk has at least one block of at least one byte.
+        let start = unsafe { alloc_zeroed(layout) };
+        if start.is_null() {
+            return Err(refused(total));
+        }
+        let group = Self { start, layout };
+        if bytes >= HUGE_PAGE {
+            crate::os::advise_huge_pages(group.aligned(), bytes);
+        }
+        Ok(group)
+    }
+
+    fn alignment(bytes: usize) -> usize {
+        if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT }
+    }
+
+    fn aligned(&self) -> *mut u8 {
+        let alignment = if self.layout.size() >= HUGE_PAGE + HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        // SAFETY: the allocation is larger than its chunks by the alignment, so the offset stays inside.
+        unsafe { self.start.add(self.start.align_offset(alignment)) }
+    }
+}
+
+/// Appends blocks. Nothing that it wrote is seen by readers before [`Writer::publish`].
+pub(crate) struct Writer<'a, T: Zeroed> {
+    store: &'a Blocks<T>,
+    growth: MutexGuard<'a, Growth<T>>,
+}
+
+impl<T: Zeroed + Copy> Writer<'_, T> {
+    /// Makes room for `more` blocks, so that pushing as many cannot fail.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<()> {
+        let blocks = self.growth.written.checked_add(more).ok_or(self.store.refused(usize::MAX))?;
+        self.store.grow(&mut self.growth, blocks)
+    }
+
+    /// Appends one block: `values`, then zeros up to the stride.
+    pub(crate) fn push(&mut self, values: &[T]) -> Result<()> {
+        let Blocks { stride, shift, .. } = *self.store;
+        assert!(values.len() <= stride, "a block holds {stride} values");
+        self.reserve(1)?;
+        let index = self.growth.written;
+        let view = self.store.view_of(index + 1);
+        let chunk = view.chunks[index >> shift].load(Ordering::Relaxed);
+        let offset = (index & ((1 << shift) - 1)) * stride;
+        // SAFETY: `reserve` made the chunk of `index`, the offset lies in it with `stride` elements after it, and no
+        // reader looks at blocks at or above `published`, which is at most `index`; the writer is unique (it holds
+        // the lock). The block may hold values of an abandoned write, so what `values` leaves is zeroed.
+        unsafe {
+            let block = chunk.add(offset);
+            ptr::copy_nonoverlapping(values.as_ptr(), block, values.len());
+            ptr::write_bytes(block.add(values.len()), 0, stride - values.len());
+        }
+        self.growth.written += 1;
+        Ok(())
+    }
+
+    /// Appends `values` side by side, of a store with stride 1; where they begin. What is left of a chunk that cannot
+    /// hold them is skipped, so they must be no more than a chunk holds.
+    pub(crate) fn push_run(&mut self, values: &[T]) -> Result<usize> {
+        let Blocks { stride, shift, .. } = *self.store;
+        let chunk = 1 << shift;
+        assert!(stride == 1 && values.len() <= chunk, "a run of {} in chunks of {chunk}", values.len());
+        let used = self.growth.written % chunk;
+        let skipped = if used + values.len() > chunk { chunk - used } else { 0 };
+        self.reserve(skipped + values.len())?;
+        let start = self.growth.written + skipped;
+        if !values.is_empty() {
+            let view = self.store.view_of(start + values.len());
+            // SAFETY: as in `push`: the run lies in one chunk, which exists, and above everything that is published.
+            unsafe {
+                let run = view.chunks[start >> shift].load(Ordering::Relaxed).add(start % chunk);
+                ptr::copy_nonoverlapping(values.as_ptr(), run, values.len());
+            }
+        }
+        self.growth.written = start + values.len();
+        Ok(start)
+    }
+
+    /// Lets readers see all that was written.
+    pub(crate) fn publish(&mut self) {
+        self.store.published.store(self.growth.written, Ordering::Release);
+    }
+}
+
+impl<T: Zeroed> Drop for Writer<'_, T> {
+    /// What was not published is forgotten.
+    fn drop(&mut self) {
+        self.growth.written = self.store.published.load(Ordering::Relaxed);
+    }
+}
+
+impl<'a, T> View<'a, T> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Block `index`, which must be below `len`.
+    #[inline]
+    pub(crate) fn block(&self, index: usize) -> &'a [T] {
+        // SAFETY: `pointer` checks the index, and leads to `stride` initialised elements that nobody writes to (they
+        // are published) or that are atomics (`shared`).
+        unsafe { slice::from_raw_parts(self.pointer(index), self.stride) }
+    }
+
+    /// The run of `len` values from `start` on, as [`Writer::push_run`] placed it.
+    pub(crate) fn run(&self, start: usize, len: usize) -> &'a [T] {
+        if len == 0 {
+            return &[];
+        }
+        let room = (1 << self.shift) - start % (1 << self.shift);
+        assert!(self.stride == 1 && len <= room && start + len <= self.len, "a run of {len} at {start}");
+        // SAFETY: `pointer` checks the start, and the assertion that the run ends in the same chunk, below `len`.
+        unsafe { slice::from_raw_parts(self.pointer(start), len) }
+    }
+
+    /// The start of block `index`, which must be below `len`; `stride` elements may be read from there while the store
+    /// lives.
+    #[inline]
+    pub(crate) fn pointer(&self, index: usize) -> *const T {
+        assert!(index < self.len, "block {index} of {}", self.len);
+        // SAFETY: blocks below `len` have a chunk, and so an entry in the table that the view holds.
+        let chunk = unsafe { self.chunks.get_unchecked(index >> self.shift) };
+        let offset = (index & ((1 << self.shift) - 1)) * self.stride;
+        // SAFETY: the chunk holds `1 << shift` blocks of `stride` elements.
+        unsafe { chunk.load(Ordering::Relaxed).add(offset) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_read_back_as_written_and_are_aligned() {
+        let store = Blocks::<f32>::new("rows", 16);
+        let mut writer = store.writer();
+        for row in 0..40_000u16 {
+            writer.push(&[f32::from(row), 1.0]).unwrap();
+        }
+        assert_eq!(store.len(), 0, "nothing is seen before it is published");
+        writer.publish();
+        let view = store.view();
+        for row in 0..40_000u16 {
+            let block = view.block(row.into());
+            assert_eq!((block[0], block[1], block[2]), (f32::from(row), 1.0, 0.0));
+            assert_eq!(block.as_ptr().align_offset(ALIGNMENT), 0);
+        }
+    }
+
+    #[test]
+    fn an_abandoned_write_leaves_nothing() {
+        let store = Blocks::<f32>::new("rows", 4);
+        store.writer().push(&[1.0; 4]).unwrap();
+        let mut writer = store.writer();
+        writer.push(&[2.0]).unwrap();
+        writer.publish();
+        drop(writer);
+        assert_eq!(store.view().block(0), &[2.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_view_outlives_the_growth_of_its_table() {
+        let store = Blocks::<u64>::new("ids", 1 << 14);
+        let mut writer = store.writer();
+        writer.push(&[7]).unwrap();
+        writer.publish();
+        drop(writer);
+        let old = store.view();
+        for _ in 0..100 {
+            let mut writer = store.writer();
+            writer.push(&[8]).unwrap();
+            writer.publish();
+        }
+        assert_eq!((old.len(), old.block(0)[0], store.view().block(100)[0]), (1, 7, 8));
+    }
+
+    #[test]
+    fn runs_stay_in_one_chunk() {
+        let store = Blocks::<u8>::new("texts", 1);
+        let mut writer = store.writer();
+        let starts: Vec<usize> = (0..5u8).map(|i| writer.push_run(&vec![i; 400_000]).unwrap()).collect();
+        writer.publish();
+        assert_eq!(starts, [0, 400_000, 1 << 20, (1 << 20) + 400_000, 2 << 20]);
+        for (i, &start) in (0u8..).zip(&starts) {
+            assert!(store.view().run(start, 400_000).iter().all(|&byte| byte == i));
+        }
+    }
+
+    #[test]
+    fn a_refused_reservation_is_an_error() {
+        let store = Blocks::<f32>::new("rows", 1 << 20);
+        assert!(matches!(store.reserve(1 << 40), Err(Error::OutOfMemory { .. })));
+        assert!(matches!(store.reserve(usize::MAX), Err(Error::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn shared_blocks_start_as_zeros() {
+        let store = Blocks::<AtomicU32>::new("links", 32);
+        store.reserve(10_000).unwrap();
+        let view = store.shared();
+        assert!(view.len() >= 10_000);
+        assert!(view.block(9_999).iter().all(|link| link.load(Ordering::Relaxed) == 0));
+    }
+}

@@ -1,0 +1,186 @@
+//! A metric on vectors of one dimension: what the kernels' raw results mean, and which vectors have a distance.
+
+use std::ops::Deref;
+
+use crate::distance::{Kernels, Raw, naive};
+use crate::error::{Error, Result};
+use crate::options::Metric;
+
+/// Values a SIMD block; rows are padded to whole blocks.
+const BLOCK: usize = 16;
+
+/// Norms within these bounds can be inverted, squared and multiplied in single precision.
+const SAFE_NORMS: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
+
+/// Vectors of `dimensions` values under a metric.
+pub(crate) struct Space {
+    metric: Metric,
+    dimensions: usize,
+    kernels: &'static Kernels,
+}
+
+impl Space {
+    pub(crate) fn new(metric: Metric, dimensions: usize) -> Self {
+        Self { metric, dimensions, kernels: Kernels::get() }
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Values of a stored row: the dimensions, and zeros up to a whole SIMD block.
+    pub(crate) fn padded(&self) -> usize {
+        self.dimensions.next_multiple_of(BLOCK)
+    }
+
+    pub(crate) fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// What the kernels compute for this metric.
+    pub(crate) fn raw(&self) -> Raw {
+        if self.metric == Metric::L2 { Raw::L2 } else { Raw::Dot }
+    }
+
+    /// Whether rows have an inverse norm beside them.
+    pub(crate) fn normalizes(&self) -> bool {
+        self.metric == Metric::Cosine
+    }
+
+    /// Refuses values that have no distance: NaN, infinities, and under cosine a zero vector.
+    pub(crate) fn check(&self, values: &[f32], row: Option<usize>) -> Result<()> {
+        // One pass without branches: x − x is 0 for finite values only.
+        if !values.iter().fold(0.0, |sum, &x| sum + (x - x)).eq(&0.0) {
+            let position = values.iter().position(|x| !x.is_finite()).unwrap_or_default();
+            let got = format!("{} at position {position}", values[position]);
+            return Err(Error::InvalidVector { row, got, expected: "finite values" });
+        }
+        if self.normalizes() && values.iter().all(|&x| x == 0.0) {
+            let expected = "at least one value other than 0 under the metric cosine";
+            return Err(Error::InvalidVector { row, got: "a zero vector".into(), expected });
+        }
+        Ok(())
+    }
+
+    /// 1 / |values|, or NaN where single precision cannot work with it.
+    pub(crate) fn inverse_norm(&self, values: &[f32]) -> f32 {
+        let norm = naive::dot(values, values).sqrt();
+        if SAFE_NORMS.contains(&norm) { (1.0 / norm) as f32 } else { f32::NAN }
+    }
+
+    /// The distance, from a kernel's result. Not finite where single precision was not enough: see [`Space::precise`].
+    #[inline]
+    pub(crate) fn finish(&self, raw: f32, inverse_norm_a: f32, inverse_norm_b: f32) -> f32 {
+        match self.metric {
+            Metric::L2 => raw,
+            Metric::InnerProduct => 0.0 - raw,
+            Metric::Cosine => (1.0 - raw * inverse_norm_a * inverse_norm_b).clamp(0.0, 2.0),
+        }
+    }
+
+    /// The distance in double precision, for values so large or small that single precision overflows: finite or
+    /// +Infinity, never NaN.
+    #[cold]
+    pub(crate) fn precise(&self, a: &[f32], b: &[f32]) -> f32 {
+        let distance = match self.metric {
+            Metric::L2 => naive::l2(a, b),
+            Metric::InnerProduct => -naive::dot(a, b),
+            Metric::Cosine => {
+                let norms = naive::dot(a, a).sqrt() * naive::dot(b, b).sqrt();
+                (1.0 - naive::dot(a, b) / norms).clamp(0.0, 2.0)
+            }
+        };
+        (distance as f32).max(f32::MIN)
+    }
+}
+
+/// A vector in an aligned buffer, padded with zeros; reused from query to query.
+#[derive(Default)]
+pub(crate) struct Padded {
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Block([f32; BLOCK]);
+
+impl Padded {
+    /// `values`, padded with zeros.
+    pub(crate) fn of(values: &[f32]) -> Result<Self> {
+        let mut padded = Self::default();
+        padded.set(values)?;
+        Ok(padded)
+    }
+
+    /// Takes `values`, padded with zeros.
+    pub(crate) fn set(&mut self, values: &[f32]) -> Result<()> {
+        let blocks = values.len().div_ceil(BLOCK);
+        self.blocks.clear();
+        let refused = |_| Error::OutOfMemory { what: "a query", bytes: blocks * size_of::<Block>() };
+        self.blocks.try_reserve(blocks).map_err(refused)?;
+        self.blocks.extend(values.chunks(BLOCK).map(|chunk| {
+            let mut block = Block([0.0; BLOCK]);
+            block.0[..chunk.len()].copy_from_slice(chunk);
+            block
+        }));
+        Ok(())
+    }
+}
+
+impl Deref for Padded {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: blocks are arrays of f32 without padding, one after the other.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(self.blocks.as_ptr().cast(), self.blocks.len() * BLOCK)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(metric: Metric) -> Space {
+        Space::new(metric, 3)
+    }
+
+    #[test]
+    fn values_without_a_distance_are_refused() {
+        let check = |metric, values: [f32; 3]| space(metric).check(&values, Some(4)).map_err(|error| error.to_string());
+        assert_eq!(check(Metric::L2, [0.0; 3]), Ok(()));
+        assert_eq!(check(Metric::L2, [f32::MAX, f32::MAX, -f32::MAX]), Ok(()));
+        let message = "row 4: got NaN at position 1, expected finite values";
+        assert_eq!(check(Metric::L2, [0.0, f32::NAN, 1.0]), Err(message.into()));
+        assert!(check(Metric::InnerProduct, [f32::INFINITY, 0.0, 1.0]).is_err());
+        assert!(check(Metric::InnerProduct, [f32::INFINITY, f32::NEG_INFINITY, 1.0]).is_err());
+        assert!(check(Metric::Cosine, [0.0, -0.0, 0.0]).is_err());
+        assert_eq!(check(Metric::Cosine, [0.0, 1e-45, 0.0]), Ok(()));
+    }
+
+    #[test]
+    fn precise_distances_are_never_nan() {
+        let huge = [f32::MAX, f32::MAX, -f32::MAX];
+        let tiny = [1e-45, 0.0, 1e-45];
+        assert_eq!(space(Metric::L2).precise(&huge, &[-f32::MAX; 3]), f32::INFINITY);
+        assert_eq!(space(Metric::InnerProduct).precise(&huge, &huge), f32::MIN);
+        assert_eq!(space(Metric::Cosine).precise(&huge, &huge), 0.0);
+        assert!((space(Metric::Cosine).precise(&tiny, &[2.0, 0.0, 2.0])).abs() < 1e-6);
+        assert!(space(Metric::Cosine).inverse_norm(&huge).is_nan());
+    }
+
+    #[test]
+    fn padded_values_are_aligned_and_end_in_zeros() {
+        let mut padded = Padded::default();
+        padded.set(&[1.0; 40]).unwrap();
+        padded.set(&[2.0; 17]).unwrap();
+        assert_eq!((padded.len(), padded[16], padded[17]), (32, 2.0, 0.0));
+        assert_eq!(padded.as_ptr().align_offset(64), 0);
+    }
+}
