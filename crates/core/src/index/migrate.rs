@@ -42,10 +42,11 @@ impl Inner {
         let control = self.migrator.control();
         let migrated = state.migrated();
         let waits = control.end() > migrated;
-        let is_running = control.running || control.wants_run(migrated);
+        // Not whether a run is there: one that is about to end has nothing to do.
+        let is_wanted = control.wants_run(migrated);
         let migration_state = match (state.graph.get().is_some(), waits) {
             (true, false) => MigrationState::Graph,
-            (_, true) if is_running => MigrationState::Migrating,
+            (_, true) if is_wanted => MigrationState::Migrating,
             (true, true) => MigrationState::Paused,
             (false, true) if control.paused && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
