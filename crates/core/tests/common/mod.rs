@@ -43,7 +43,8 @@ pub fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum() };
     match metric {
         Metric::L2 => a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum(),
-        Metric::InnerProduct => -dot(a, b),
+        // Never −0, which would sort before 0.
+        Metric::InnerProduct => 0.0 - dot(a, b),
         Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt()),
     }
 }
