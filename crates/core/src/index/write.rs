@@ -82,7 +82,7 @@ impl Inner {
     fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
         let dimensions = self.options.dimensions;
-        if rows.len() % dimensions != 0 {
+        if !rows.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
             return Err(Error::DimensionMismatch { row: None, got: rows.len(), expected });
         }
