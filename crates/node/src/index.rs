@@ -179,23 +179,12 @@ impl NativeIndex {
 
 impl ObjectFinalize for NativeIndex {
     fn finalize(self, env: Env) -> napi::Result<()> {
-        env.adjust_external_memory(-self.reported.load(Ordering::Relaxed))?;
+        let Self { core, home, number, reported, .. } = self;
+        home.disown(number);
+        // The last handle stops the index's work and frees its memory, which this thread should not wait for.
+        executor::spawn(Box::new(move || drop(core)));
+        env.adjust_external_memory(-reported.into_inner())?;
         Ok(())
-    }
-}
-
-/// Nobody can close it any more: stops its migration and frees it, neither of them on this thread.
-impl Drop for NativeIndex {
-    fn drop(&mut self) {
-        self.home.disown(self.number);
-        let core = self.core.clone();
-        executor::spawn(Box::new(move || {
-            let closed = guarded(None, "drop", || {
-                core.close();
-                Ok(())
-            });
-            drop((closed, core));
-        }));
     }
 }
 

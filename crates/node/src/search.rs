@@ -143,7 +143,7 @@ impl NativeIndex {
         let ids = self.sync("copy", || ids.to_ids())?;
         let job = self.job(env, token, false);
         let core = self.core.clone();
-        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(ids).map(Payload::IdSet))));
+        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(&ids).map(Payload::IdSet))));
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl NativeIndex {
         &self,
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<NativeIdSet, Thrown> {
-        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(ids.to_ids()?)?)))
+        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(&ids.to_ids()?)?)))
     }
 }
 
@@ -201,7 +201,7 @@ impl Filter {
     fn prepare(self, index: &Index) -> Result<Option<IdSet>> {
         match self {
             Self::Prepared(set) => Ok(Some(set)),
-            Self::Ids(ids) => index.id_set(ids).map(Some),
+            Self::Ids(ids) => index.id_set(&ids).map(Some),
             Self::None => Ok(None),
         }
     }
