@@ -50,6 +50,12 @@ impl Beam {
         None
     }
 
+    /// What [`Beam::pop`] will return, if nothing nearer is inserted before.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<Key> {
+        self.keys.get(self.cursor..)?.iter().copied().find(|key| !key.is_marked())
+    }
+
     /// Where [`Beam::pop`] goes on looking.
     #[inline]
     pub(crate) fn cursor(&self) -> usize {

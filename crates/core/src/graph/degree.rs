@@ -1,11 +1,7 @@
 //! How many links a node gets: more where the data has more directions to go.
 
-use crate::error::Result;
 use crate::topk::{Key, TopK};
 use crate::vectors::RowsView;
-
-/// How much nearer to a chosen neighbor than to the node a candidate must be to be dropped, as a factor on distances.
-pub(super) const ALPHA: f32 = 1.0;
 
 /// M before anything is known of the data.
 pub(crate) const DEFAULT_M: usize = 16;
@@ -19,15 +15,14 @@ const AMONG: usize = 5_000;
 /// Neighbors a neighborhood.
 const NEIGHBORS: usize = 20;
 
-/// M for the rows below `len`, from their local intrinsic dimensionality.
-pub(crate) fn choose_degree(rows: RowsView<'_>, len: usize) -> Result<usize> {
-    let dimensionality = intrinsic_dimensionality(rows, len);
-    Ok(degree_for(dimensionality))
-}
+/// M by the dimensionality from which on it is used. Lists are padded to whole cache lines, so the steps are large.
+const DEGREES: [(f64, usize); 3] = [(0.0, DEFAULT_M), (24.0, 24), (40.0, 32)];
 
-fn degree_for(dimensionality: f64) -> usize {
-    let _ = dimensionality;
-    16
+/// M for the rows below `len`, from their local intrinsic dimensionality.
+pub(crate) fn choose_degree(rows: RowsView<'_>, len: usize) -> usize {
+    let dimensionality = intrinsic_dimensionality(rows, len);
+    let fitting = DEGREES.iter().rev().find(|(from, _)| dimensionality >= *from);
+    fitting.map_or(DEFAULT_M, |&(_, m)| m)
 }
 
 /// The median over a sample of rows of the maximum-likelihood estimate of Levina and Bickel (2004): the inverse of the
@@ -56,4 +51,45 @@ fn estimate(neighbors: &[Key]) -> Option<f64> {
     // Distances are squared, or grow as squares: half of the logarithm.
     let sum: f64 = nearer.iter().map(|key| 0.5 * (f64::from(last.distance()) / f64::from(key.distance())).ln()).sum();
     (nearer.len() > 1 && sum > 0.0).then(|| nearer.len() as f64 / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Metric;
+    use crate::vectors::{Rows, Space};
+
+    /// M for points that fill a cube of so many dimensions, within many more.
+    fn check(dimensions: usize, expected: usize) {
+        let rows = Rows::new(Space::new(Metric::L2, 96));
+        let mut writer = rows.writer();
+        let mut state = 7u64;
+        for _ in 0..2_000 {
+            let mut row = [0.0; 96];
+            row[..dimensions].fill_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32
+            });
+            writer.push(&row).unwrap();
+        }
+        writer.publish();
+        assert_eq!(choose_degree(rows.view(), 2_000), expected, "{dimensions} dimensions");
+    }
+
+    #[test]
+    fn the_degree_follows_the_dimensionality() {
+        check(2, 16);
+        check(12, 16);
+        check(48, 24);
+        check(96, 32);
+    }
+
+    #[test]
+    fn equal_rows_have_no_dimensionality() {
+        let rows = Rows::new(Space::new(Metric::L2, 4));
+        let mut writer = rows.writer();
+        (0..100).for_each(|_| writer.push(&[1.0; 4]).unwrap());
+        writer.publish();
+        assert_eq!(choose_degree(rows.view(), 100), DEFAULT_M);
+    }
 }

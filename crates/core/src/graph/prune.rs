@@ -2,18 +2,44 @@
 
 use crate::topk::Key;
 
+/// By how much nearer to a chosen neighbor than to the node a candidate must be to be refused even for a place that
+/// the strict rule left free.
+const ALPHA: f32 = 1.2;
+
+/// Percent of the places that are filled up by the lenient rule.
+const FILL: usize = 75;
+
 /// Chooses at most `max` of `candidates` (sorted, nearest first, without duplicates), beginning with what `chosen`
-/// holds already.
+/// holds already; what is added is sorted.
 ///
-/// A candidate c of the node p is dropped when a chosen s occludes it: alpha · d(s, c) < d(p, c). With alpha 1 this is
-/// Algorithm 4 of arXiv 1603.09320, with more the RobustPrune of DiskANN (on squared distances for L2).
+/// First strictly (Algorithm 4 of arXiv 1603.09320): a candidate c of the node p is dropped when a chosen s occludes
+/// it, d(s, c) < d(p, c). Then, up to three quarters of `max`, leniently from what is left (RobustPrune of DiskANN, on
+/// squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a lenient rule alone
+/// fills the list with the nearest before any long link gets a place.
+///
 /// `occluded(c, chosen, bound)` says whether some s of `chosen` has d(s, c) < bound.
 pub(crate) fn select_neighbors(
     candidates: &[Key],
     max: usize,
-    alpha: f32,
     chosen: &mut Vec<Key>,
     mut occluded: impl FnMut(u32, &[Key], f32) -> bool,
+) {
+    let before = chosen.len();
+    choose(candidates, max, 1.0, chosen, &mut occluded);
+    let fill = max * FILL / 100;
+    if chosen.len() < fill {
+        let left: Vec<Key> = candidates.iter().copied().filter(|key| !chosen[before..].contains(key)).collect();
+        choose(&left, fill, ALPHA, chosen, &mut occluded);
+        chosen[before..].sort_unstable();
+    }
+}
+
+fn choose(
+    candidates: &[Key],
+    max: usize,
+    alpha: f32,
+    chosen: &mut Vec<Key>,
+    occluded: &mut impl FnMut(u32, &[Key], f32) -> bool,
 ) {
     for &candidate in candidates {
         if chosen.len() >= max {
@@ -37,13 +63,13 @@ mod tests {
         (a.0 - b.0).powi(2) + (a.1 - b.1).powi(2)
     }
 
-    /// What `select_neighbors` chooses for a node at the origin, by position in `points`.
+    /// What `choose` chooses for a node at the origin, by position in `points`.
     fn check(points: &[Point], max: usize, alpha: f32, expected: &[u32]) {
         let mut candidates: Vec<Key> =
             points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
         candidates.sort_unstable();
         let mut chosen = Vec::new();
-        select_neighbors(&candidates, max, alpha, &mut chosen, |candidate, chosen, bound| {
+        choose(&candidates, max, alpha, &mut chosen, &mut |candidate, chosen: &[Key], bound| {
             chosen.iter().any(|s| l2(points[s.slot() as usize], points[candidate as usize]) < bound)
         });
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
@@ -96,6 +122,21 @@ mod tests {
     #[test]
     fn equal_points_occlude_each_other() {
         check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 3, 1.0, &[0]);
+    }
+
+    #[test]
+    fn places_that_the_strict_rule_leaves_free_are_filled() {
+        //         2
+        //            1
+        //   p    0              3
+        let points = [(2.0, 0.0), (1.6, 2.0), (1.2, 2.6), (7.0, 0.0)];
+        let candidates: Vec<Key> = (0..).zip(points).map(|(i, point)| Key::new(l2((0.0, 0.0), point), i)).collect();
+        let mut chosen = Vec::new();
+        select_neighbors(&candidates, 4, &mut chosen, |candidate, chosen, bound| {
+            chosen.iter().any(|s| l2(points[s.slot() as usize], points[candidate as usize]) < bound)
+        });
+        let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
+        assert_eq!(slots, [0, 2]);
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl GraphView<'_> {
         }
     }
 
-    /// The nearest `ef` nodes on `level` reachable from `start` (the paper's Algorithm 2), in `scratch.beam`.
+    /// The nearest `ef` nodes on `level` reachable from `start` (the paper's Algorithm 2), in `scratch.beam`. `scored`
+    /// is told of every node that was looked at.
     pub(crate) fn search_level(
         &self,
         query: Query<'_>,
@@ -69,15 +70,20 @@ impl GraphView<'_> {
         level: usize,
         ef: usize,
         scratch: &mut Scratch,
+        mut scored: impl FnMut(Key),
     ) -> Result<()> {
         scratch.visited.reset(self.limit())?;
         scratch.beam.reset(ef);
         for &key in start {
             if scratch.visited.insert(key.slot()) {
+                scored(key);
                 scratch.beam.insert(key);
             }
         }
         while let Some(key) = scratch.beam.pop() {
+            if let Some(next) = scratch.beam.peek().filter(|_| level == 0) {
+                self.base.prefetch(next.slot() as usize);
+            }
             let Some(list) = self.list(key.slot(), level) else {
                 continue;
             };
@@ -87,7 +93,9 @@ impl GraphView<'_> {
             scratch.distances.resize(scratch.neighbors.len(), 0.0);
             self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
-                let position = scratch.beam.insert(Key::new(distance, node));
+                let key = Key::new(distance, node);
+                scored(key);
+                let position = scratch.beam.insert(key);
                 if level == 0 && position.is_some_and(|position| position < scratch.beam.cursor() + PREFETCH_WITHIN) {
                     self.base.prefetch(node as usize);
                 }

@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
             let bridge = allowed * BRIDGE_BELOW < self.migrated;
             graph.search_accepted(query, start, ef, self, bridge, scratch)?;
         } else {
-            graph.search_level(query, &[start], 0, ef, scratch)?;
+            graph.search_level(query, &[start], 0, ef, scratch, |_| ())?;
         }
         let found = self.collect(scratch);
         // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.

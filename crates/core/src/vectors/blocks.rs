@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) const ALIGNMENT: usize = 64;
 
 const CHUNK_BYTES: usize = 1 << 20;
-const MAX_GROUP_BYTES: usize = 64 << 20;
+/// The most that is allocated ahead.
+const MAX_SPARE_BYTES: usize = 64 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Types for which zeroed memory is a valid value.
@@ -151,21 +152,18 @@ impl<T: Zeroed> Blocks<T> {
 
     fn grow(&self, growth: &mut Growth<T>, blocks: usize) -> Result<()> {
         let wanted = blocks.div_ceil(1 << self.shift);
-        while growth.chunks < wanted {
-            self.add_group(growth, wanted)?;
-        }
-        Ok(())
+        if growth.chunks < wanted { self.add_group(growth, wanted) } else { Ok(()) }
     }
 
-    /// Allocates at least one chunk: an eighth of what is there, so that large stores get large (huge) pages, but less
-    /// if the system refuses that.
+    /// Allocates what is missing in one piece, and more than that, so that large stores get large (huge) pages, unless
+    /// the system refuses it.
     fn add_group(&self, growth: &mut Growth<T>, wanted: usize) -> Result<()> {
         let chunk_bytes = (self.stride * size_of::<T>()) << self.shift;
-        let most = (MAX_GROUP_BYTES / chunk_bytes).max(1);
-        let generous = (growth.chunks / 8).max(wanted - growth.chunks).clamp(1, most);
+        let missing = wanted - growth.chunks;
+        let generous = (growth.chunks / 8).min(MAX_SPARE_BYTES / chunk_bytes).max(missing);
         let (group, chunks) = match Group::new(self.what, generous, chunk_bytes) {
             Ok(group) => (group, generous),
-            Err(_) => (Group::new(self.what, 1, chunk_bytes)?, 1),
+            Err(_) => (Group::new(self.what, missing, chunk_bytes)?, missing),
         };
         self.reserve_table(growth, growth.chunks + chunks)?;
         growth.groups.try_reserve(1).map_err(|_| self.refused(size_of::<Group>()))?;

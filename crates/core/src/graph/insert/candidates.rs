@@ -13,6 +13,11 @@ use crate::topk::Key;
 /// Neighbors within the batch that a node considers, in multiples of M.
 const WITHIN_BATCH: usize = 4;
 
+/// The beam of a node's search, in percent of its candidates. The candidates are the nearest of all that the search
+/// scored, not only of those that its beam held: the far ones among them serve the selection as well as those that a
+/// wide beam would find.
+const BEAM: usize = 40;
+
 /// Where a node starts to search level 0, and the greedy path there: nodes with equal paths are near each other, so
 /// that searching in this order finds rows and lists in the cache.
 struct Start {
@@ -122,15 +127,19 @@ impl Insertion<'_> {
             let searched = view.entry().is_some_and(|Entry { level: top, .. }| level <= top);
             if searched {
                 let query = view.rows.query(node);
-                view.search_level(query, &entries, level, self.ef_construction, scratch)?;
+                let mut top = std::mem::take(&mut scratch.top);
+                top.reset(self.ef_construction);
+                let beam = (self.ef_construction * BEAM).div_ceil(100);
+                view.search_level(query, &entries, level, beam, scratch, |key| top.push(key))?;
                 entries.clear();
-                entries.extend(scratch.beam.keys().iter().map(|key| key.unmarked()));
+                entries.extend_from_slice(top.sorted());
+                scratch.top = top;
             }
             let near = within.levels[level][start.position].as_ref();
             let near_keys = near.map_or(&[][..], |near| &near.keys);
             let found = if searched { &entries[..] } else { &[] };
             let candidates = merge(found, near_keys, self.ef_construction);
-            self.select(view, &candidates, self.graph.m, &mut levels[level]);
+            view.select(&candidates, self.graph.m, &mut levels[level]);
             if level == 0 {
                 let earlier = near.and_then(|near| near.earlier);
                 anchor = found.first().copied().into_iter().chain(earlier).min();
@@ -138,19 +147,17 @@ impl Insertion<'_> {
         }
         Ok(Choice { node, anchor, levels, parent: None })
     }
-
-    /// Adds to `chosen` what the heuristic selects of `candidates`, up to `max` in all.
-    pub(super) fn select(&self, view: &GraphView<'_>, candidates: &[Key], max: usize, chosen: &mut Vec<Key>) {
-        select_neighbors(candidates, max, super::super::degree::ALPHA, chosen, |candidate, chosen, bound| {
-            view.any_within(candidate, chosen, bound)
-        });
-    }
 }
 
 impl GraphView<'_> {
+    /// Adds to `chosen` what the heuristic selects of `candidates`, up to `max` in all.
+    pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>) {
+        select_neighbors(candidates, max, chosen, |candidate, chosen, bound| self.any_within(candidate, chosen, bound));
+    }
+
     /// Whether one of `others` is nearer to `node` than `bound`.
     fn any_within(&self, node: u32, others: &[Key], bound: f32) -> bool {
-        const GROUP: usize = 8;
+        const GROUP: usize = 4;
         let query = self.rows.query(node);
         others.chunks(GROUP).any(|group| {
             let (mut slots, mut distances) = ([0; GROUP], [0.0; GROUP]);

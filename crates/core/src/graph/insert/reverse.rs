@@ -72,7 +72,7 @@ impl Insertion<'_> {
         }
         let kept = chosen.len();
         candidates.sort_unstable();
-        self.select(view, &candidates, (capacity - capacity / 8).max(kept), &mut chosen);
+        view.select(&candidates, (capacity - capacity / 8).max(kept), &mut chosen);
         chosen.iter().enumerate().map(|(i, key)| Link::new(key.slot(), i < kept)).collect()
     }
 }

@@ -1,0 +1,100 @@
+//! Times the distance kernels at every level of this CPU: `cargo bench -p vicinal-core --bench kernels`.
+//!
+//! The kernels are private to the crate, so their sources are compiled into this program.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use distance::{Kernels, Panels, Raw};
+use error::{Error, Result};
+
+#[allow(dead_code, unused_imports, reason = "only the kernels are used; their tests run in the crate")]
+#[path = "../src/distance/mod.rs"]
+mod distance;
+#[allow(dead_code, reason = "only the error for refused memory is used")]
+#[path = "../src/error.rs"]
+mod error;
+
+const LENGTHS: [usize; 3] = [128, 384, 1536];
+/// More than any cache holds.
+const SCATTERED_BYTES: usize = 512 << 20;
+/// About what a search finds new in one neighbor list.
+const LIST: usize = 24;
+
+/// Lists of rows at random places, as a graph search meets them; the time of a row is that of an element.
+fn many(criterion: &mut Criterion) {
+    let values: Vec<f32> = random().map(unit).take(SCATTERED_BYTES / size_of::<f32>()).collect();
+    let mut group = criterion.benchmark_group("many");
+    group.throughput(Throughput::Elements(LIST as u64));
+    for length in LENGTHS {
+        let query: Vec<f32> = random().map(unit).take(length).collect();
+        for kernels in Kernels::available() {
+            let id = BenchmarkId::new(kernels.level().name(), length);
+            group.bench_function(id, |bencher| {
+                let mut rows =
+                    random().map(|place| values[place as usize % (values.len() / length) * length..].as_ptr());
+                let mut out = [0.0; LIST];
+                bencher.iter(|| {
+                    let list: [*const f32; LIST] = std::array::from_fn(|_| rows.next().unwrap_or(values.as_ptr()));
+                    // SAFETY: at every pointer stand `length` borrowed values, a multiple of 16.
+                    unsafe { kernels.many(Raw::L2, &query, &list, &mut out) };
+                    black_box(&out);
+                });
+            });
+        }
+    }
+}
+
+/// Two rows in the cache.
+fn one(criterion: &mut Criterion) {
+    let values: Vec<f32> = random().map(unit).take(2 * 1536).collect();
+    let mut group = criterion.benchmark_group("one");
+    for length in LENGTHS {
+        let (a, b) = (&values[..length], &values[1536..][..length]);
+        for kernels in Kernels::available() {
+            let id = BenchmarkId::new(kernels.level().name(), length);
+            group.bench_function(id, |bencher| bencher.iter(|| kernels.one(Raw::L2, black_box(a), black_box(b))));
+        }
+    }
+}
+
+/// 64 rows × 1,024 columns; the time of a pair is that of an element.
+fn tile(criterion: &mut Criterion) {
+    let (height, width) = (64, 1024);
+    let mut group = criterion.benchmark_group("tile");
+    group.sample_size(20).throughput(Throughput::Elements((height * width) as u64));
+    for length in LENGTHS {
+        let values: Vec<f32> = random().map(unit).take((height + width) * length).collect();
+        let rows: Vec<&[f32]> = values.chunks_exact(length).collect();
+        let (rows, columns) = rows.split_at(height);
+        let mut panels = Panels::default();
+        if panels.pack(length, columns.iter().copied()).is_err() {
+            continue;
+        }
+        let mut out = vec![0.0; height * panels.width()];
+        for kernels in Kernels::available() {
+            for raw in [Raw::L2, Raw::Dot] {
+                let id = BenchmarkId::new(format!("{} {raw:?}", kernels.level().name()), length);
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| kernels.tile(raw, rows, &panels, black_box(&mut out)))
+                });
+            }
+        }
+    }
+}
+
+/// xorshift64
+fn random() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(0x9E37_79B9_7F4A_7C15), |&state: &u64| {
+        let state = state ^ (state << 13);
+        let state = state ^ (state >> 7);
+        Some(state ^ (state << 17))
+    })
+}
+
+fn unit(random: u64) -> f32 {
+    (random >> 40) as f32 / (1 << 24) as f32
+}
+
+criterion_group!(benches, many, one, tile);
+criterion_main!(benches);

@@ -1,0 +1,245 @@
+//! `NativeIndex`: an index of the core as JavaScript holds it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use napi::bindgen_prelude::{Env, Float32Array, ObjectFinalize};
+use napi_derive::napi;
+use vicinal_core::{Error, IdType, Index, Metric, Options, Result};
+
+use crate::environment::{Environment, Home};
+use crate::error::{Thrown, guarded, thrown};
+use crate::executor;
+use crate::gate::Gate;
+use crate::ids::{One, Owned};
+use crate::job::Job;
+use crate::lane::Lane;
+use crate::mailbox::Token;
+use crate::output::Payload;
+
+#[napi(custom_finalize)]
+pub struct NativeIndex {
+    pub(crate) core: Index,
+    pub(crate) lane: Lane,
+    pub(crate) gate: Gate,
+    pub(crate) home: Arc<Home>,
+    /// By which `home` knows it.
+    number: u64,
+    /// Bytes that V8 has been told of.
+    reported: AtomicI64,
+}
+
+/// What an index is made with; what is left out has the core's default.
+#[napi(object, object_to_js = false)]
+pub struct NativeOptions {
+    pub dimensions: u32,
+    pub metric: Option<String>,
+    pub id_type: Option<String>,
+    pub m: Option<u32>,
+    pub ef_construction: Option<u32>,
+    pub ef: Option<u32>,
+    /// Infinity: never a graph.
+    pub threshold: Option<f64>,
+    pub chunk_size: Option<u32>,
+    pub auto_migrate: Option<bool>,
+    pub threads: Option<u32>,
+    pub seed: Option<f64>,
+    pub capacity: Option<f64>,
+}
+
+/// What of an index never changes.
+#[napi(object, object_from_js = false)]
+pub struct Description {
+    pub dimensions: u32,
+    pub metric: &'static str,
+    pub id_type: &'static str,
+}
+
+#[napi]
+impl NativeIndex {
+    #[napi(constructor)]
+    pub fn new(environment: &Environment, options: NativeOptions) -> Result<Self, Thrown> {
+        let core = guarded(None, "new", || Index::new(options.try_into()?)).map_err(thrown)?;
+        Ok(Self::hold(&environment.home, core))
+    }
+
+    /// Settles `token` with a `NativeIndex`.
+    #[napi]
+    pub fn load(
+        env: &Env,
+        environment: &Environment,
+        token: Token,
+        path: String,
+        threads: Option<u32>,
+        id_type: Option<String>,
+        progress: bool,
+    ) -> Result<(), Thrown> {
+        let id_type = id_type.as_deref().map(parse_id_type).transpose().map_err(thrown)?;
+        let threads = threads.map(|threads| threads as usize);
+        let job = Job::new(env, &environment.home, token, progress, None, None);
+        let home = Arc::clone(&environment.home);
+        executor::spawn(Box::new(move || {
+            job.run("load", |work| {
+                let core = Index::load(Path::new(&path), threads, id_type, work)?;
+                Ok(Payload::Index(Box::new(Self::hold(&home, core))))
+            });
+        }));
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn describe(&self) -> Description {
+        let options = self.core.options();
+        let metric = match options.metric {
+            Metric::L2 => "l2",
+            Metric::Cosine => "cosine",
+            Metric::InnerProduct => "ip",
+        };
+        let id_type = match options.id_type {
+            IdType::Number => "number",
+            IdType::BigInt => "bigint",
+            IdType::String => "string",
+        };
+        Description { dimensions: options.dimensions as u32, metric, id_type }
+    }
+
+    #[napi(getter, catch_unwind)]
+    pub fn size(&self) -> f64 {
+        self.core.len() as f64
+    }
+
+    #[napi]
+    pub fn has(&self, #[napi(ts_arg_type = "number | bigint | string")] id: One) -> Result<bool, Thrown> {
+        self.sync("has", || self.core.has(Owned::new(id)?.id()))
+    }
+
+    #[napi]
+    pub fn get(
+        &self,
+        #[napi(ts_arg_type = "number | bigint | string")] id: One,
+    ) -> Result<Option<Float32Array>, Thrown> {
+        let row = self.sync("get", || self.core.get(Owned::new(id)?.id()))?;
+        Ok(row.map(Float32Array::new))
+    }
+
+    /// Tells V8 by how much the memory that this object keeps has grown or shrunk.
+    #[napi(catch_unwind)]
+    pub fn account(&self, env: &Env) -> napi::Result<()> {
+        let bytes = self.core.stats().map_or(0, |stats| i64::try_from(stats.bytes.total).unwrap_or(i64::MAX));
+        env.adjust_external_memory(bytes - self.reported.swap(bytes, Ordering::Relaxed))?;
+        Ok(())
+    }
+
+    /// Settles `token` when the calls accepted before are over and the index is closed.
+    #[napi]
+    pub fn close(&self, env: &Env, token: Token) {
+        let job = Job::new(env, &self.home, token, false, Some(&self.core), None);
+        let core = self.core.clone();
+        // Closing waits for the background migration, which the last call's thread should not have to.
+        self.gate.when_empty(Box::new(move || {
+            executor::spawn(Box::new(move || {
+                job.run("close", |_| {
+                    core.close();
+                    Ok(Payload::Nothing)
+                });
+            }));
+        }));
+    }
+}
+
+impl NativeIndex {
+    fn hold(home: &Arc<Home>, core: Index) -> Self {
+        let number = home.adopt(&core);
+        Self {
+            core,
+            lane: Lane::default(),
+            gate: Gate::default(),
+            home: Arc::clone(home),
+            number,
+            reported: AtomicI64::new(0),
+        }
+    }
+
+    /// A job that is over before the index closes.
+    pub(crate) fn job(&self, env: &Env, token: Token, progress: bool) -> Job {
+        Job::new(env, &self.home, token, progress, Some(&self.core), Some(self.gate.enter()))
+    }
+
+    /// Work on the JavaScript thread.
+    pub(crate) fn sync<T>(&self, point: &'static str, body: impl FnOnce() -> Result<T>) -> Result<T, Thrown> {
+        guarded(Some(&self.core), point, body).map_err(thrown)
+    }
+
+    /// Whether keys stand for numbers.
+    pub(crate) fn numbers(&self) -> bool {
+        self.core.options().id_type == IdType::Number
+    }
+}
+
+impl ObjectFinalize for NativeIndex {
+    fn finalize(self, env: Env) -> napi::Result<()> {
+        env.adjust_external_memory(-self.reported.load(Ordering::Relaxed))?;
+        Ok(())
+    }
+}
+
+/// Nobody can close it any more: stops its migration and frees it, neither of them on this thread.
+impl Drop for NativeIndex {
+    fn drop(&mut self) {
+        self.home.disown(self.number);
+        let core = self.core.clone();
+        executor::spawn(Box::new(move || {
+            let closed = guarded(None, "drop", || {
+                core.close();
+                Ok(())
+            });
+            drop((closed, core));
+        }));
+    }
+}
+
+impl TryFrom<NativeOptions> for Options {
+    type Error = Error;
+
+    fn try_from(given: NativeOptions) -> Result<Self> {
+        let default = Self::new(given.dimensions as usize);
+        let whole = |given: Option<u32>, default: usize| given.map_or(default, |given| given as usize);
+        Ok(Self {
+            metric: given.metric.as_deref().map_or(Ok(default.metric), parse_metric)?,
+            id_type: given.id_type.as_deref().map_or(Ok(default.id_type), parse_id_type)?,
+            m: given.m.map(|m| m as usize),
+            ef_construction: whole(given.ef_construction, default.ef_construction),
+            ef: whole(given.ef, default.ef),
+            threshold: given.threshold.map_or(default.threshold, |rows| rows.is_finite().then_some(rows as usize)),
+            chunk_size: whole(given.chunk_size, default.chunk_size),
+            auto_migrate: given.auto_migrate.unwrap_or(default.auto_migrate),
+            threads: given.threads.map(|threads| threads as usize),
+            seed: given.seed.map_or(default.seed, |seed| seed as u64),
+            capacity: given.capacity.map_or(default.capacity, |rows| rows as usize),
+            ..default
+        })
+    }
+}
+
+fn parse_metric(name: &str) -> Result<Metric> {
+    match name {
+        "l2" => Ok(Metric::L2),
+        "cosine" => Ok(Metric::Cosine),
+        "ip" => Ok(Metric::InnerProduct),
+        _ => Err(unknown("metric", name, "'l2', 'cosine' or 'ip'")),
+    }
+}
+
+fn parse_id_type(name: &str) -> Result<IdType> {
+    match name {
+        "number" => Ok(IdType::Number),
+        "bigint" => Ok(IdType::BigInt),
+        "string" => Ok(IdType::String),
+        _ => Err(unknown("idType", name, "'number', 'bigint' or 'string'")),
+    }
+}
+
+fn unknown(name: &'static str, got: &str, expected: &str) -> Error {
+    Error::InvalidArgument { name, got: format!("'{got}'"), expected: expected.into() }
+}

@@ -1,0 +1,109 @@
+//! A call that left the JavaScript thread: from its token to its last message.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use vicinal_core::{Index, Progress, Result, Work};
+
+use crate::control::Control;
+use crate::environment::Home;
+use crate::error::{Failure, guarded};
+use crate::gate::Pass;
+use crate::mailbox::{Content, Message, Token};
+use crate::output::Payload;
+use crate::progress::Throttle;
+
+/// Ends a job, from any thread; only the first call counts.
+pub(crate) type Done = Box<dyn FnOnce(Result<Payload>) + Send>;
+
+pub(crate) struct Job {
+    token: Token,
+    home: Arc<Home>,
+    control: Arc<Control>,
+    throttle: Option<Arc<Throttle>>,
+    /// The index that the call is about. None for a load.
+    index: Option<Index>,
+    /// Held while the call has to be over before its index closes.
+    _pass: Option<Pass>,
+}
+
+impl Job {
+    /// On the JavaScript thread, which from now on waits for one message that settles `token`.
+    pub(crate) fn new(
+        env: &napi::Env,
+        home: &Arc<Home>,
+        token: Token,
+        progress: bool,
+        index: Option<&Index>,
+        pass: Option<Pass>,
+    ) -> Self {
+        let control = Arc::default();
+        home.mailbox.expect(env);
+        home.enter(token, &control);
+        Self {
+            token,
+            home: Arc::clone(home),
+            control,
+            throttle: progress.then(Arc::default),
+            index: index.cloned(),
+            _pass: pass,
+        }
+    }
+
+    /// Runs `body` on this thread and posts what it returns, unless the job was cancelled before.
+    pub(crate) fn run(self, point: &'static str, body: impl FnOnce(&Work) -> Result<Payload>) {
+        if self.control.start() {
+            let work = self.work();
+            let result = guarded(self.index.as_ref(), point, || body(&work));
+            self.settle(result);
+        }
+    }
+
+    /// Starts work that goes on without this thread and ends with a call of the given function.
+    pub(crate) fn start(self, point: &'static str, body: impl FnOnce(Work, Done)) {
+        if !self.control.start() {
+            return;
+        }
+        let (work, index) = (self.work(), self.index.clone());
+        let job = Arc::new(Mutex::new(Some(self)));
+        let settle = move |result| {
+            let job = job.lock().take();
+            if let Some(job) = job {
+                job.settle(result);
+            }
+        };
+        let done = Box::new(settle.clone());
+        if let Err(error) = guarded(index.as_ref(), point, || Ok(body(work, done))) {
+            settle(Err(error));
+        }
+    }
+
+    fn work(&self) -> Work {
+        let Some(throttle) = &self.throttle else {
+            return Work { cancelled: Some(self.control.flag()), on_progress: None };
+        };
+        let (home, throttle, token) = (Arc::clone(&self.home), Arc::clone(throttle), self.token);
+        let on_progress = move |progress: Progress| {
+            if throttle.report(progress) {
+                home.post(Message { token, content: Content::Progress(Arc::clone(&throttle)) });
+            }
+        };
+        Work { cancelled: Some(self.control.flag()), on_progress: Some(Arc::new(on_progress)) }
+    }
+
+    fn settle(self, result: Result<Payload>) {
+        if let (Some(throttle), Ok(_)) = (&self.throttle, &result)
+            && throttle.finish()
+        {
+            self.home.post(Message { token: self.token, content: Content::Progress(Arc::clone(throttle)) });
+        }
+        let content = Content::Settled(result.map_err(Failure::from));
+        self.home.post(Message { token: self.token, content });
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.home.exit(self.token);
+    }
+}

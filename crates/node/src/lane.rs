@@ -1,0 +1,66 @@
+//! The writes of one index: one at a time, in the order of the calls, whether or not they are awaited.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::executor::{self, Task};
+
+/// A queue that one service thread at a time works on.
+#[derive(Clone, Default)]
+pub(crate) struct Lane(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    empty: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: VecDeque<Task>,
+    running: bool,
+}
+
+impl Lane {
+    /// Runs `task` after those pushed before it. A task must not panic.
+    pub(crate) fn push(&self, task: Task) {
+        let mut state = self.0.state.lock();
+        state.tasks.push_back(task);
+        if !state.running {
+            state.running = true;
+            drop(state);
+            self.schedule();
+        }
+    }
+
+    /// Returns when all that was pushed has run.
+    pub(crate) fn wait(&self) {
+        let mut state = self.0.state.lock();
+        while state.running {
+            self.0.empty.wait(&mut state);
+        }
+    }
+
+    fn schedule(&self) {
+        let lane = self.clone();
+        executor::spawn(Box::new(move || lane.step()));
+    }
+
+    /// Runs one task, then queues up behind the other lanes, so that a long lane does not keep a thread.
+    fn step(&self) {
+        let task = self.0.state.lock().tasks.pop_front();
+        if let Some(task) = task {
+            task();
+        }
+        let mut state = self.0.state.lock();
+        if state.tasks.is_empty() {
+            state.running = false;
+            self.0.empty.notify_all();
+            return;
+        }
+        drop(state);
+        self.schedule();
+    }
+}

@@ -1,0 +1,227 @@
+//! Searches: on this thread, on the core's query threads, or in batches.
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+use vicinal_core::{Error, Hits, IdSet, Ids, Index, Result, SearchOptions};
+
+use crate::error::Thrown;
+use crate::executor;
+use crate::ids::{Many, One, Owned, keys_to_number_bits};
+use crate::index::NativeIndex;
+use crate::mailbox::Token;
+use crate::output::Payload;
+use crate::views::{Output, Values};
+
+/// A prepared filter.
+#[napi]
+pub struct NativeIdSet {
+    set: IdSet,
+}
+
+/// What a search is asked for: `[k, ef, exact, maxDistance]`, one array because reading an object's
+/// properties would cost more. `ef` 0 is the index's own, `maxDistance` NaN is none.
+struct Request {
+    k: usize,
+    ef: Option<usize>,
+    exact: bool,
+    max_distance: Option<f32>,
+}
+
+/// A filter on its way to the thread that searches.
+enum Filter {
+    Prepared(IdSet),
+    Ids(Ids),
+    None,
+}
+
+#[napi]
+impl NativeIndex {
+    /// Writes ids (of numbers the bits) and distances, returns how many. Not for ids of strings; the arrays
+    /// must have room for `k`.
+    #[napi]
+    pub fn search_into(
+        &self,
+        #[napi(ts_arg_type = "Float32Array")] query: Values<'_>,
+        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
+        #[napi(ts_arg_type = "BigUint64Array")] mut ids: Output<'_, u64>,
+        #[napi(ts_arg_type = "Float32Array")] distances: Output<'_, f32>,
+        set: Option<&NativeIdSet>,
+    ) -> Result<u32, Thrown> {
+        self.sync("search", || {
+            let options = Request::new(&request)?.options(set.map(|set| set.set.clone()));
+            let count = self.core.search_into(&query.to_f32()?, &options, ids.0, distances.0)?;
+            if self.numbers() {
+                keys_to_number_bits(&mut ids, count);
+            }
+            Ok(count as u32)
+        })
+    }
+
+    /// Returns however many there are.
+    #[napi(ts_return_type = "[Float64Array | BigUint64Array | string[], Float32Array]")]
+    pub fn search_sync(
+        &self,
+        #[napi(ts_arg_type = "Float32Array")] query: Values<'_>,
+        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
+        set: Option<&NativeIdSet>,
+    ) -> Result<Payload, Thrown> {
+        self.sync("search", || {
+            let options = Request::new(&request)?.options(set.map(|set| set.set.clone()));
+            let hits = self.core.search(&query.to_f32()?, &options)?;
+            Ok(Payload::hits(hits, self.numbers()))
+        })
+    }
+
+    /// Settles `token` with `NativeHits`.
+    #[napi]
+    pub fn search(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float32Array")] query: Values<'_>,
+        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
+        set: Option<&NativeIdSet>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+    ) -> Result<(), Thrown> {
+        let (query, request, filter) =
+            self.sync("copy", || Ok((query.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
+        self.query(env, token, move |core| core.search(&query, &request.options(filter.prepare(core)?)));
+        Ok(())
+    }
+
+    /// Settles `token` with `NativeHits`, the row of `id` itself left out.
+    #[napi]
+    pub fn search_by_id(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "number | bigint | string")] id: One,
+        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
+        set: Option<&NativeIdSet>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+    ) -> Result<(), Thrown> {
+        let (id, request, filter) =
+            self.sync("copy", || Ok((Owned::new(id)?, Request::new(&request)?, Filter::new(set, filter)?)))?;
+        self.query(env, token, move |core| core.search_by_id(id.id(), &request.options(filter.prepare(core)?)));
+        Ok(())
+    }
+
+    /// Settles `token` with `NativeBatch`.
+    #[napi]
+    #[expect(clippy::too_many_arguments, reason = "they are the call's, and JavaScript names none of them")]
+    pub fn search_batch(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] queries: Values<'_>,
+        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
+        set: Option<&NativeIdSet>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+        progress: bool,
+    ) -> Result<(), Thrown> {
+        let (queries, request, filter) =
+            self.sync("copy", || Ok((queries.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
+        let job = self.job(env, token, progress);
+        let (core, numbers) = (self.core.clone(), self.numbers());
+        executor::spawn(Box::new(move || {
+            job.run("search", |work| {
+                let options = request.options(filter.prepare(&core)?);
+                Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
+            });
+        }));
+        Ok(())
+    }
+
+    /// Settles `token` with a `NativeIdSet`.
+    #[napi]
+    pub fn id_set(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+    ) -> Result<(), Thrown> {
+        let ids = self.sync("copy", || ids.to_ids())?;
+        let job = self.job(env, token, false);
+        let core = self.core.clone();
+        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(ids).map(Payload::IdSet))));
+        Ok(())
+    }
+
+    #[napi]
+    pub fn id_set_sync(
+        &self,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+    ) -> Result<NativeIdSet, Thrown> {
+        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(ids.to_ids()?)?)))
+    }
+}
+
+impl NativeIndex {
+    fn query(&self, env: &Env, token: Token, body: impl FnOnce(&Index) -> Result<Hits> + Send + 'static) {
+        let job = self.job(env, token, false);
+        let (core, numbers) = (self.core.clone(), self.numbers());
+        self.core.spawn_query(move || job.run("search", |_| Ok(Payload::hits(body(&core)?, numbers))));
+    }
+}
+
+impl NativeIdSet {
+    pub(crate) fn new(set: IdSet) -> Self {
+        Self { set }
+    }
+}
+
+impl Request {
+    fn new(values: &Values<'_>) -> Result<Self> {
+        let &Values::F64(&[k, ef, exact, max_distance]) = values else {
+            return Err(Error::Internal("a search's request is no [k, ef, exact, maxDistance]".into()));
+        };
+        Ok(Self {
+            // Infinity becomes `usize::MAX`, which is how the core says it.
+            k: k as usize,
+            ef: (ef > 0.0).then_some(ef as usize),
+            exact: exact != 0.0,
+            max_distance: (!max_distance.is_nan()).then(|| at_most(max_distance)),
+        })
+    }
+
+    fn options(&self, filter: Option<IdSet>) -> SearchOptions {
+        SearchOptions { k: self.k, ef: self.ef, exact: self.exact, max_distance: self.max_distance, filter }
+    }
+}
+
+impl Filter {
+    fn new(set: Option<&NativeIdSet>, ids: Option<Many<'_>>) -> Result<Self> {
+        match (set, ids) {
+            (Some(set), _) => Ok(Self::Prepared(set.set.clone())),
+            (None, Some(ids)) => ids.to_ids().map(Self::Ids),
+            (None, None) => Ok(Self::None),
+        }
+    }
+
+    fn prepare(self, index: &Index) -> Result<Option<IdSet>> {
+        match self {
+            Self::Prepared(set) => Ok(Some(set)),
+            Self::Ids(ids) => index.id_set(ids).map(Some),
+            Self::None => Ok(None),
+        }
+    }
+}
+
+/// The largest `f32` that is not above `bound`, so that no distance beyond what was asked for passes.
+fn at_most(bound: f64) -> f32 {
+    let nearest = bound as f32;
+    if f64::from(nearest) > bound { nearest.next_down() } else { nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_rounded_down() {
+        assert_eq!(at_most(0.5), 0.5);
+        assert!(f64::from(at_most(0.1)) <= 0.1);
+        assert_eq!(at_most(1e300), f32::MAX);
+        assert_eq!(at_most(f64::INFINITY), f32::INFINITY);
+    }
+}

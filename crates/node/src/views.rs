@@ -1,0 +1,189 @@
+//! JavaScript's typed arrays as slices, for the duration of one synchronous call.
+//!
+//! Sound because the TypeScript hands over only arrays that nobody else can reach meanwhile: the JavaScript
+//! thread is in this very call, arrays on shared memory were copied before, and results are written into
+//! arrays that never leave the TypeScript. No slice outlives the call: what goes to another thread is copied.
+#![allow(unsafe_code)]
+
+use std::borrow::Cow;
+use std::ptr;
+use std::slice;
+
+use napi::bindgen_prelude::{FromNapiValue, TypeName, TypedArrayType, ValidateNapiValue, ValueType, check_status};
+use napi::{Error, Status, sys};
+
+use crate::ids::Many;
+
+/// Values of vectors, of a type that all fit in an `f32`, if rounded.
+pub enum Values<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    U8(&'a [u8]),
+    I8(&'a [i8]),
+}
+
+/// Memory that the call writes its answer to.
+pub struct Output<'a, T>(pub(crate) &'a mut [T]);
+
+struct View {
+    kind: TypedArrayType,
+    data: *mut std::ffi::c_void,
+    length: usize,
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+            Self::U8(values) => values.len(),
+            Self::I8(values) => values.len(),
+        }
+    }
+
+    /// The values as `f32`, copied only if they are of another type.
+    pub(crate) fn to_f32(&self) -> vicinal_core::Result<Cow<'a, [f32]>> {
+        match self {
+            Self::F32(values) => Ok(Cow::Borrowed(values)),
+            _ => self.to_vec().map(Cow::Owned),
+        }
+    }
+
+    /// A copy that can go to another thread.
+    pub(crate) fn to_vec(&self) -> vicinal_core::Result<Vec<f32>> {
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(self.len()).is_err() {
+            return Err(vicinal_core::Error::OutOfMemory { what: "the copy of the vectors", bytes: self.len() * 4 });
+        }
+        match self {
+            Self::F32(values) => copy.extend_from_slice(values),
+            Self::F64(values) => copy.extend(values.iter().map(|&value| value as f32)),
+            Self::U8(values) => copy.extend(values.iter().map(|&value| f32::from(value))),
+            Self::I8(values) => copy.extend(values.iter().map(|&value| f32::from(value))),
+        }
+        Ok(copy)
+    }
+}
+
+impl View {
+    /// # Safety
+    /// `env` and `value` come from N-API, in the call that is running.
+    unsafe fn of(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: the caller's promise; N-API checks that `value` is a typed array and accepts null for what
+        // is not wanted.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                value,
+                &mut kind,
+                &mut length,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        check_status!(status, "expected a typed array")?;
+        Ok(Self { kind: kind.into(), data, length })
+    }
+
+    /// # Safety
+    /// `T` is the element type that `kind` names; nobody writes to the memory during the call.
+    unsafe fn read<'a, T>(&self) -> &'a [T] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: N-API says that `length` elements lie at `data`, where V8 aligned them for their type; the
+        // array is an argument and so alive for the call; the rest is the caller's promise.
+        unsafe { slice::from_raw_parts(self.data.cast(), self.length) }
+    }
+
+    /// # Safety
+    /// As for `read`, and nobody else reads or writes the memory during the call.
+    unsafe fn write<'a, T>(&self) -> &'a mut [T] {
+        if self.length == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `read`.
+        unsafe { slice::from_raw_parts_mut(self.data.cast(), self.length) }
+    }
+}
+
+impl FromNapiValue for Values<'_> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: the contract of this function; the slices' types are those that the view names.
+        unsafe {
+            let view = View::of(env, value)?;
+            match view.kind {
+                TypedArrayType::Float32 => Ok(Self::F32(view.read())),
+                TypedArrayType::Float64 => Ok(Self::F64(view.read())),
+                TypedArrayType::Uint8 => Ok(Self::U8(view.read())),
+                TypedArrayType::Int8 => Ok(Self::I8(view.read())),
+                other => Err(unexpected(other)),
+            }
+        }
+    }
+}
+
+/// Ids: a `Float64Array`, a `BigUint64Array`, or `{ blocks, lengths }` of strings.
+impl FromNapiValue for Many<'_> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        let mut typed = false;
+        // SAFETY: the contract of this function; the slices' types are those that the view names.
+        unsafe {
+            check_status!(sys::napi_is_typedarray(env, value, &mut typed))?;
+            if !typed {
+                return crate::ids::Strings::from_napi_value(env, value).map(Self::Strings);
+            }
+            let view = View::of(env, value)?;
+            match view.kind {
+                TypedArrayType::Float64 => Ok(Self::Numbers(view.read())),
+                TypedArrayType::BigUint64 => Ok(Self::BigInts(view.read())),
+                other => Err(unexpected(other)),
+            }
+        }
+    }
+}
+
+macro_rules! output {
+    ($element:ty, $kind:pat) => {
+        impl FromNapiValue for Output<'_, $element> {
+            unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+                // SAFETY: the contract of this function; the element type is the one that the view names, and
+                // the TypeScript passes distinct arrays that it keeps to itself.
+                unsafe {
+                    let view = View::of(env, value)?;
+                    match view.kind {
+                        $kind => Ok(Self(view.write())),
+                        other => Err(unexpected(other)),
+                    }
+                }
+            }
+        }
+    };
+}
+
+output!(f32, TypedArrayType::Float32);
+output!(u64, TypedArrayType::BigUint64);
+
+macro_rules! named {
+    ($($type:ty),*) => {$(
+        impl TypeName for $type {
+            fn type_name() -> &'static str {
+                "TypedArray"
+            }
+
+            fn value_type() -> ValueType {
+                ValueType::Object
+            }
+        }
+
+        impl ValidateNapiValue for $type {}
+    )*};
+}
+
+named!(Values<'_>, Many<'_>, Output<'_, f32>, Output<'_, u64>);
+
+fn unexpected(kind: TypedArrayType) -> Error {
+    Error::new(Status::InvalidArg, format!("got an array of {}", kind.as_ref()))
+}

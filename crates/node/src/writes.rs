@@ -1,0 +1,120 @@
+//! What changes an index, or has to see exactly the changes before it: one at a time, in its lane.
+
+use std::path::PathBuf;
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+use vicinal_core::{Index, Result, Work};
+
+use crate::error::Thrown;
+use crate::ids::Many;
+use crate::index::NativeIndex;
+use crate::mailbox::Token;
+use crate::output::Payload;
+use crate::views::Values;
+
+#[napi]
+impl NativeIndex {
+    #[napi]
+    pub fn add(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
+        progress: bool,
+    ) -> Result<(), Thrown> {
+        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
+        self.write(env, token, progress, "add", move |core, work| {
+            core.add(&ids, &vectors, work).map(|()| Payload::Nothing)
+        });
+        Ok(())
+    }
+
+    #[napi]
+    pub fn upsert(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
+        progress: bool,
+    ) -> Result<(), Thrown> {
+        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
+        self.write(env, token, progress, "upsert", move |core, work| {
+            core.upsert(&ids, &vectors, work).map(|()| Payload::Nothing)
+        });
+        Ok(())
+    }
+
+    /// On this thread, after the writes before it.
+    #[napi]
+    pub fn add_sync(
+        &self,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
+    ) -> Result<(), Thrown> {
+        self.lane.wait();
+        self.sync("add", || self.core.add(&ids.to_ids()?, &vectors.to_f32()?, &Work::default()))
+    }
+
+    #[napi]
+    pub fn remove(
+        &self,
+        env: &Env,
+        token: Token,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+    ) -> Result<(), Thrown> {
+        let ids = self.sync("copy", || ids.to_ids())?;
+        self.write(env, token, false, "remove", move |core, _| core.remove(&ids).map(Payload::Count));
+        Ok(())
+    }
+
+    #[napi]
+    pub fn clear(&self, env: &Env, token: Token) {
+        self.write(env, token, false, "clear", |core, _| core.clear().map(|()| Payload::Nothing));
+    }
+
+    #[napi]
+    pub fn save(&self, env: &Env, token: Token, path: String, progress: bool) {
+        let path = PathBuf::from(path);
+        self.write(env, token, progress, "save", move |core, work| core.save(&path, work).map(|()| Payload::Nothing));
+    }
+
+    /// Settles `token` with the number of rows that still wait.
+    #[napi]
+    pub fn migrate_step(&self, env: &Env, token: Token, max_vectors: Option<f64>) {
+        self.write(env, token, false, "migrate", move |core, _| {
+            let rows = max_vectors.map_or(core.options().chunk_size, |rows| rows as usize);
+            core.migrate_step(rows).map(Payload::Count)
+        });
+    }
+
+    /// Settles `token` with `[vectors, seconds]`. Waits for its turn, but later writes do not wait for its end,
+    /// and neither does `close`, which is what ends it then.
+    #[napi]
+    pub fn migrate(&self, env: &Env, token: Token, progress: bool) {
+        let job = crate::job::Job::new(env, &self.home, token, progress, Some(&self.core), None);
+        let core = self.core.clone();
+        self.lane.push(Box::new(move || {
+            job.start("migrate", |work, done| {
+                core.start_migration(work, Box::new(|result| done(result.map(Payload::Migrated))));
+            });
+        }));
+    }
+}
+
+impl NativeIndex {
+    fn write(
+        &self,
+        env: &Env,
+        token: Token,
+        progress: bool,
+        point: &'static str,
+        body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
+    ) {
+        let job = self.job(env, token, progress);
+        let core = self.core.clone();
+        self.lane.push(Box::new(move || job.run(point, |work| body(&core, work))));
+    }
+}

@@ -1,0 +1,64 @@
+// `npm test`: from a fresh clone to every check that there is, stopping at the first that fails.
+import { existsSync, readFileSync } from 'node:fs'
+import { at, installed, npm, run, tool } from './run.mjs'
+import { buildNative, buildTypeScript, install } from './setup.mjs'
+
+const cargo = (...args) => run('cargo', args)
+const node = (...args) => run(process.execPath, args)
+
+const steps = {
+  install,
+  rustfmt: () => cargo('fmt', '--all', '--check'),
+  prettier: () => tool('prettier', ['--check', '.']),
+  oxlint: () => npm(['run', '--silent', 'lint']),
+  clippy: () => cargo('clippy', '--locked', '--workspace', '--all-targets', '--all-features', '--', '-D', 'warnings'),
+  'rust tests': testRust,
+  'rust doc tests': () => cargo('test', '--doc', '--workspace', '--all-features'),
+  'rust docs': () => run('cargo', ['doc', '--workspace', '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
+  'build and generated files': buildUnchanged,
+  'type check': () => tool('tsc', []),
+  ava: () => tool('ava', []),
+  package: () => node(at('__test__', 'package', 'run.mjs')),
+}
+
+process.exitCode = runInOrder() ? 0 : 1
+
+function runInOrder() {
+  const report = []
+  let failed = 0
+  for (const [name, step] of Object.entries(steps)) {
+    console.log(`\n── ${name}`)
+    const start = performance.now()
+    try {
+      step()
+    } catch (error) {
+      console.error(error.message)
+      failed = 1
+    }
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    report.push(`${failed ? '✗' : '✓'} ${name.padEnd(26)} ${seconds.padStart(6)} s`)
+    if (failed) break
+  }
+  console.log(`\n${report.join('\n')}\n${report.length - failed} passed, ${failed} failed`)
+  return failed === 0
+}
+
+function testRust() {
+  const nextest = installed('cargo', ['nextest', '--version'])
+  cargo(...(nextest ? ['nextest', 'run'] : ['test', '--tests']), '--workspace', '--all-features')
+}
+
+/** Builds everything, and fails if that changes what is committed: loader, native typings, public typings. */
+function buildUnchanged() {
+  const before = generatedFiles()
+  buildNative()
+  buildTypeScript()
+  const after = generatedFiles()
+  const changed = [...after.keys()].filter((file) => before.get(file) !== after.get(file))
+  if (changed.length > 0) throw new Error(`the build changed ${changed.join(' and ')}: review and commit`)
+}
+
+function generatedFiles() {
+  const files = ['native/binding.js', 'native/binding.d.ts', 'etc/vicinal.d.ts'].filter((file) => existsSync(at(file)))
+  return new Map(files.map((file) => [file, readFileSync(at(file), 'utf8')]))
+}

@@ -1,0 +1,71 @@
+import type { Failure } from './native.js'
+
+const codes = [
+  'ERR_INVALID_ARGUMENT',
+  'ERR_DIMENSION_MISMATCH',
+  'ERR_INVALID_VECTOR',
+  'ERR_DUPLICATE_ID',
+  'ERR_CLOSED',
+  'ERR_READ_ONLY',
+  'ERR_LOCKED',
+  'ERR_CORRUPT',
+  'ERR_VERSION',
+  'ERR_IO',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_INTERNAL',
+] as const
+
+/** What went wrong, in a word that does not change between versions. */
+export type ErrorCode = (typeof codes)[number]
+
+/** Every error that this package makes. */
+export class VicinalError extends Error {
+  /** What went wrong, in a word that does not change between versions. */
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+
+  static {
+    // On the prototype, as the built-in errors have it, so that it is not printed as a property.
+    Object.defineProperty(this.prototype, 'name', { value: 'VicinalError', configurable: true, writable: true })
+  }
+}
+
+export function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError {
+  const inRow = row === undefined ? '' : ` in row ${row}`
+  return new VicinalError('ERR_INVALID_ARGUMENT', `${name}: got ${show(got)}${inRow}, expected ${expected}`)
+}
+
+export function closed(): VicinalError {
+  return new VicinalError('ERR_CLOSED', 'the index is closed: got a call after close(), expected an open index')
+}
+
+export function fromFailure({ code, message, cause }: Failure): VicinalError {
+  return new VicinalError(toCode(code), message, cause === undefined ? undefined : { cause: new Error(cause) })
+}
+
+/** An error that a native call threw, as one of ours. */
+export function fromThrown(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof VicinalError) return error
+  const { cause } = error
+  const code = toCode((error as { code?: unknown }).code)
+  return new VicinalError(code, error.message, cause === undefined ? undefined : { cause })
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  const { constructor } = value as { constructor?: { name?: unknown } }
+  return typeof constructor?.name === 'string' ? `an object of class ${constructor.name}` : 'an object'
+}
+
+function toCode(code: unknown): ErrorCode {
+  return codes.find((known) => known === code) ?? 'ERR_INTERNAL'
+}

@@ -1,0 +1,185 @@
+import { invalidArgument } from './errors.js'
+import type { NativeOptions } from './native.js'
+import { kindOf } from './typed-arrays.js'
+import type { IdType, LoadOptions, Progress, Signal } from './types.js'
+
+/** How a call is watched and stopped, checked. */
+export interface CheckedWork {
+  signal: Signal | undefined
+  onProgress: ((progress: Progress) => void) | undefined
+}
+
+/** What a search is asked for, checked but for the filter. */
+export interface CheckedSearch extends CheckedWork {
+  k: number
+  /** 0: the index's own. */
+  ef: number
+  exact: boolean
+  /** NaN: none. */
+  maxDistance: number
+  filter: unknown
+}
+
+type Given = Record<string, unknown>
+
+const maxU32 = 2 ** 32 - 1
+const maxSafe = Number.MAX_SAFE_INTEGER
+const indexNames = names(
+  'dimensions metric idType dtype m efConstruction ef threshold chunkSize migration threads seed capacity',
+)
+const searchNames = names('k ef exact maxDistance filter signal')
+const batchNames = names('k ef exact maxDistance filter signal onProgress')
+const workNames = names('signal onProgress')
+const verifyNames = names('samples k ef signal onProgress')
+const loadNames = names('threads idType signal onProgress')
+
+const noWork: CheckedWork = { signal: undefined, onProgress: undefined }
+const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, exact: false, maxDistance: NaN, filter: undefined }
+
+export function checkIndexOptions(options: unknown): NativeOptions {
+  const given = checkObject('options', options, indexNames)
+  checkOneOf('dtype', given.dtype, ['f32'])
+  const migration = checkOneOf('migration', given.migration, ['auto', 'manual'])
+  return defined({
+    dimensions: checkRequired('dimensions', checkWhole('dimensions', given.dimensions, 1, 65_536)),
+    metric: checkOneOf('metric', given.metric, ['l2', 'cosine', 'ip']),
+    idType: checkIdType(given.idType),
+    m: checkWhole('m', given.m, 2, 256),
+    efConstruction: checkWhole('efConstruction', given.efConstruction, 1, maxU32),
+    ef: checkWhole('ef', given.ef, 1, maxU32),
+    threshold: given.threshold === Infinity ? Infinity : checkWhole('threshold', given.threshold, 0, maxSafe),
+    chunkSize: checkWhole('chunkSize', given.chunkSize, 1, maxU32),
+    autoMigrate: migration === undefined ? undefined : migration === 'auto',
+    threads: checkThreads(given.threads),
+    seed: checkWhole('seed', given.seed, 0, maxSafe),
+    capacity: checkWhole('capacity', given.capacity, 0, maxSafe),
+  })
+}
+
+export function checkSearch(options: unknown): CheckedSearch {
+  if (options === undefined) return defaultSearch
+  return readSearch(checkObject('options', options, searchNames), undefined)
+}
+
+export function checkBatchSearch(options: unknown): CheckedSearch {
+  if (options === undefined) return defaultSearch
+  const given = checkObject('options', options, batchNames)
+  const search = readSearch(given, checkListener(given.onProgress))
+  if (search.k === Infinity) throw invalidArgument('k', search.k, 'a finite number in a batch')
+  return search
+}
+
+export function checkWork(work: unknown): CheckedWork {
+  return work === undefined ? noWork : readWork(checkObject('work', work, workNames))
+}
+
+export function checkVerify(options: unknown): CheckedWork & { samples: number; k: number; ef: number } {
+  const given = options === undefined ? {} : checkObject('options', options, verifyNames)
+  return {
+    samples: checkWhole('samples', given.samples, 1, maxSafe) ?? 1_000,
+    k: checkWhole('k', given.k, 1, maxSafe) ?? 10,
+    ef: checkWhole('ef', given.ef, 1, maxSafe) ?? 0,
+    ...readWork(given),
+  }
+}
+
+export function checkLoad(options: unknown): CheckedWork & Pick<LoadOptions, 'threads' | 'idType'> {
+  const given = options === undefined ? {} : checkObject('options', options, loadNames)
+  return { threads: checkThreads(given.threads), idType: checkIdType(given.idType), ...readWork(given) }
+}
+
+export function checkMaxVectors(maxVectors: unknown): number | undefined {
+  return checkWhole('maxVectors', maxVectors, 1, maxSafe)
+}
+
+export function checkPath(path: unknown): string {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw invalidArgument('path', path, 'a string that is not empty and has no null character')
+  }
+  return path
+}
+
+function readSearch(given: Given, onProgress: CheckedWork['onProgress']): CheckedSearch {
+  const { k, exact = false, maxDistance = NaN, filter } = given
+  if (typeof exact !== 'boolean') throw invalidArgument('exact', exact, 'a boolean')
+  if (typeof maxDistance !== 'number' || (given.maxDistance !== undefined && Number.isNaN(maxDistance))) {
+    throw invalidArgument('maxDistance', maxDistance, 'a number')
+  }
+  return {
+    k: k === Infinity && !Number.isNaN(maxDistance) ? Infinity : checkK(k),
+    ef: checkWhole('ef', given.ef, 1, maxSafe) ?? 0,
+    exact,
+    maxDistance,
+    filter,
+    signal: checkSignal(given.signal),
+    onProgress,
+  }
+}
+
+function checkK(k: unknown): number {
+  if (k === Infinity) throw invalidArgument('k', k, 'a whole number of at least 1, or Infinity with maxDistance')
+  return checkWhole('k', k, 1, maxSafe) ?? 10
+}
+
+function readWork(given: Given): CheckedWork {
+  return { signal: checkSignal(given.signal), onProgress: checkListener(given.onProgress) }
+}
+
+function checkSignal(signal: unknown): Signal | undefined {
+  if (signal === undefined) return undefined
+  const { aborted, addEventListener, removeEventListener } = Object(signal) as Partial<Signal>
+  const methods = typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+  if (typeof aborted !== 'boolean' || !methods) throw invalidArgument('signal', signal, 'an AbortSignal')
+  return signal as Signal
+}
+
+function checkListener(onProgress: unknown): CheckedWork['onProgress'] {
+  if (onProgress === undefined || typeof onProgress === 'function') return onProgress as CheckedWork['onProgress']
+  throw invalidArgument('onProgress', onProgress, 'a function')
+}
+
+function checkIdType(idType: unknown): IdType | undefined {
+  return checkOneOf('idType', idType, ['number', 'bigint', 'string'])
+}
+
+function checkThreads(threads: unknown): number | undefined {
+  return checkWhole('threads', threads, 1, 1_024)
+}
+
+/** The object, with each of its properties read once. */
+function checkObject(name: string, value: unknown, allowed: ReadonlySet<string>): Given {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || kindOf(value) !== undefined) {
+    throw invalidArgument(name, value, 'an object')
+  }
+  const given: Given = {}
+  for (const key in value) {
+    if (!allowed.has(key)) throw invalidArgument(name, key, `only ${[...allowed].join(', ')}`)
+    given[key] = (value as Given)[key]
+  }
+  return given
+}
+
+function checkWhole(name: string, value: unknown, min: number, max: number): number | undefined {
+  if (value === undefined) return undefined
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
+  throw invalidArgument(name, value, `a whole number, ${min} … ${max}`)
+}
+
+function checkOneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T | undefined {
+  if (value === undefined || allowed.includes(value as T)) return value as T | undefined
+  throw invalidArgument(name, value, allowed.map((one) => `'${one}'`).join(', '))
+}
+
+function checkRequired<T>(name: string, value: T | undefined): T {
+  if (value === undefined) throw invalidArgument(name, value, 'a value')
+  return value
+}
+
+/** Without the properties that are `undefined`, which N-API would try to convert. */
+function defined(options: { [K in keyof NativeOptions]: NativeOptions[K] | undefined }): NativeOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as NativeOptions
+}
+
+function names(list: string): ReadonlySet<string> {
+  return new Set(list.split(' '))
+}

@@ -1,0 +1,95 @@
+import { VicinalError, invalidArgument } from './errors.js'
+import type { NativeVectors } from './native.js'
+import { allocate, isBuffer, kindOf, lengthOf, unshared } from './typed-arrays.js'
+
+const vectorTypes = 'a Float32Array, Float64Array, Uint8Array, Int8Array (no Buffer) or an array of numbers'
+
+type Kind = 'Float32Array' | 'Float64Array' | 'Uint8Array' | 'Int8Array'
+
+/** Vectors, row after row. */
+export interface Rows {
+  values: NativeVectors
+  count: number
+}
+
+/** Reads a query into `scratch`, or into memory of its own where user code might run meanwhile. */
+export function toQuery(query: unknown, scratch: Float32Array): Float32Array {
+  const kind = vectorKind('query', query)
+  if (kind !== undefined) {
+    checkDimensions(lengthOf(query as NativeVectors), scratch.length)
+    scratch.set(query as NativeVectors)
+    return scratch
+  }
+  if (!Array.isArray(query)) throw invalidArgument('query', query, vectorTypes)
+  const values = new Float32Array(scratch.length)
+  copyNumbers('query', query, values, 0, scratch.length)
+  return values
+}
+
+export function toRows(name: string, vectors: unknown, dimensions: number): Rows {
+  const kind = vectorKind(name, vectors)
+  if (kind !== undefined) return flatRows(vectors as NativeVectors, kind, dimensions)
+  if (!Array.isArray(vectors)) throw invalidArgument(name, vectors, `${vectorTypes}, or an array of such`)
+  const count = vectors.length
+  const values = allocate(Float32Array, count * dimensions)
+  for (let row = 0; row < count; row++) copyRow(name, vectors[row], values, row, dimensions)
+  return { values, count }
+}
+
+function flatRows(vectors: NativeVectors, kind: Kind, dimensions: number): Rows {
+  const values = unshared(vectors, kind)
+  const length = lengthOf(values)
+  if (length % dimensions !== 0) {
+    throw new VicinalError('ERR_DIMENSION_MISMATCH', `got ${length} values, expected a multiple of ${dimensions}`)
+  }
+  return { values, count: length / dimensions }
+}
+
+function copyRow(name: string, vector: unknown, values: Float32Array, row: number, dimensions: number): void {
+  if (vectorKind(name, vector) !== undefined) {
+    checkDimensions(lengthOf(vector as NativeVectors), dimensions, row)
+    values.set(vector as NativeVectors, row * dimensions)
+  } else if (Array.isArray(vector)) {
+    copyNumbers(name, vector, values, row * dimensions, dimensions, row)
+  } else {
+    throw invalidArgument(name, vector, vectorTypes, row)
+  }
+}
+
+function copyNumbers(
+  name: string,
+  numbers: unknown[],
+  values: Float32Array,
+  offset: number,
+  dimensions: number,
+  row?: number,
+): void {
+  checkDimensions(numbers.length, dimensions, row)
+  for (let i = 0; i < dimensions; i++) {
+    const value = numbers[i]
+    if (typeof value !== 'number') throw invalidArgument(`${name}[${i}]`, value, 'a number', row)
+    values[offset + i] = value
+  }
+}
+
+function checkDimensions(got: number, expected: number, row?: number): void {
+  if (got === expected) return
+  const at = row === undefined ? '' : `row ${row}: `
+  throw new VicinalError('ERR_DIMENSION_MISMATCH', `${at}got ${got} values, expected ${expected}`)
+}
+
+/** The class of a typed array that holds the values of vectors; undefined for what is no typed array. */
+function vectorKind(name: string, vector: unknown): Kind | undefined {
+  const kind = kindOf(vector)
+  switch (kind) {
+    case 'Uint8Array':
+      if (isBuffer(vector as Uint8Array)) throw invalidArgument(name, vector, vectorTypes)
+      return kind
+    case 'Float32Array':
+    case 'Float64Array':
+    case 'Int8Array':
+      return kind
+    default:
+      return undefined
+  }
+}
