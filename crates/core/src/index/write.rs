@@ -12,7 +12,7 @@ use crate::ids::{Id, IdHash, Ids};
 use crate::work::{Phase, Work};
 
 /// Slots of an index: a link has 31 bits for one.
-const MAX_SLOTS: usize = (1 << 31) - 2;
+pub(super) const MAX_SLOTS: usize = (1 << 31) - 2;
 
 /// Rows between two looks at whether the caller has cancelled.
 const BLOCK: usize = 1_024;
