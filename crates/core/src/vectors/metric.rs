@@ -24,10 +24,6 @@ impl Space {
         Self { metric, dimensions, kernels: Kernels::get() }
     }
 
-    pub(crate) fn metric(&self) -> Metric {
-        self.metric
-    }
-
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }
