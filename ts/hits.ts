@@ -10,8 +10,8 @@ export type NativeHits = [ids: ArrayLike<Id>, distances: Float32Array]
 const maxKept = 1 << 12
 
 export function toHits<I extends Id>([ids, distances]: NativeHits, count = distances.length): Hit<I>[] {
-  const hits = new Array<Hit<I>>(count)
-  for (let i = 0; i < count; i++) hits[i] = { id: ids[i] as I, distance: distances[i] as number }
+  const hits: Hit<I>[] = []
+  for (let i = 0; i < count; i++) hits.push({ id: ids[i] as I, distance: distances[i] as number })
   return hits
 }
 

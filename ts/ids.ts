@@ -95,6 +95,7 @@ function checkArray(name: string, ids: unknown, expected: string): unknown[] {
 }
 
 function checkBigInt(name: string, id: unknown, row?: number): bigint {
-  if (typeof id !== 'bigint' || id < 0n || id > maxBigInt) throw invalidArgument(name, id, 'a bigint, 0 … 2^64 − 1', row)
+  if (typeof id !== 'bigint' || id < 0n || id > maxBigInt)
+    throw invalidArgument(name, id, 'a bigint, 0 … 2^64 − 1', row)
   return id
 }

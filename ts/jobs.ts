@@ -83,12 +83,12 @@ function deliver(messages: unknown[]): void {
 
 function receive(token: number, job: Pending, tag: number, value: unknown): void {
   if (tag === RESULT) {
-    if (job.stopped?.always === true) reject(token, job, job.stopped.error)
+    if (job.stopped?.always === true) fail(token, job, job.stopped.error)
     else settle(token, job, () => job.resolve(value))
   } else if (tag === FAILURE) {
     const failure = value as Failure
     const cancelled = failure.code === 'ERR_CANCELLED' && job.stopped !== undefined
-    reject(token, job, cancelled ? job.stopped?.error : fromFailure(failure))
+    fail(token, job, cancelled ? job.stopped?.error : fromFailure(failure))
   } else if (job.stopped === undefined) {
     report(token, job, value as [number, number, string])
   }
@@ -103,7 +103,7 @@ function report(token: number, job: Pending, [done, total, phase]: [number, numb
   }
 }
 
-function reject(token: number, job: Pending, error: unknown): void {
+function fail(token: number, job: Pending, error: unknown): void {
   settle(token, job, () => job.reject(error))
 }
 

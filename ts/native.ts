@@ -1,13 +1,9 @@
-import type * as Native from '../native/binding.js'
+import type { NativeIndex as Index } from '#native'
 
-declare function require(path: string): unknown
+export { Environment, NativeIndex } from '#native'
+export type { Failure, NativeIdSet, NativeOptions } from '#native'
 
-/** The compiled addon. The path is the one from `dist/ts/`, where this module runs. */
-export const { Environment, NativeIndex } = require('../../native/binding.js') as typeof Native
-
-export type NativeIdSet = Native.NativeIdSet
-export type NativeIndex = Native.NativeIndex
-export type NativeIds = Parameters<NativeIndex['idSet']>[1]
-export type NativeOptions = Native.NativeOptions
-export type NativeVectors = Parameters<NativeIndex['add']>[2]
-export type Failure = Native.Failure
+/** Ids as the native side takes them. */
+export type NativeIds = Parameters<Index['idSet']>[1]
+/** Vectors as the native side takes them. */
+export type NativeVectors = Parameters<Index['add']>[2]

@@ -177,7 +177,9 @@ function checkRequired<T>(name: string, value: T | undefined): T {
 
 /** Without the properties that are `undefined`, which N-API would try to convert. */
 function defined(options: { [K in keyof NativeOptions]: NativeOptions[K] | undefined }): NativeOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as NativeOptions
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as NativeOptions
 }
 
 function names(list: string): ReadonlySet<string> {

@@ -235,7 +235,8 @@ class Index<I extends Id> implements types.VectorIndex<I> {
   #batch(ids: Ids<I>, vectors: Vectors): [IdList, Rows] {
     const list = this.#codec.many('ids', ids)
     const rows = toRows('vectors', vectors, this.dimensions)
-    if (list.count !== rows.count) throw invalidArgument('ids.length', list.count, `the number of vectors, ${rows.count}`)
+    if (list.count !== rows.count)
+      throw invalidArgument('ids.length', list.count, `the number of vectors, ${rows.count}`)
     return [list, rows]
   }
 

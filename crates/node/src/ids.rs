@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::{BigInt, Either3, Uint32Array, Utf16String};
 use napi_derive::napi;
-use vicinal_core::{Error, Id, Ids, Result};
+use vicinal_core::{Error, Id, Ids, Result, Texts};
 
 use crate::views::Output;
 
@@ -76,10 +76,8 @@ impl Many<'_> {
 impl Strings {
     fn to_ids(&self) -> Result<Ids> {
         let units: usize = self.blocks.iter().map(|block| block.len()).sum();
-        let mut bytes = String::new();
-        if bytes.try_reserve(units).is_err() {
-            return Err(Error::OutOfMemory { what: "the copy of the ids", bytes: units });
-        }
+        // Enough for ASCII; other text makes it grow.
+        let mut bytes = reserved(units)?;
         let mut ends = reserved(self.lengths.len())?;
         let mut blocks = self.blocks.iter();
         let mut rest: &[u16] = &[];
@@ -93,13 +91,13 @@ impl Strings {
             rest = after;
             for unit in char::decode_utf16(text.iter().copied()) {
                 match unit {
-                    Ok(character) => bytes.push(character),
+                    Ok(character) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
                     Err(_) => return Err(lone_surrogate("ids", text, Some(row))),
                 }
             }
             ends.push(bytes.len());
         }
-        Ok(Ids::Texts { bytes, ends })
+        Texts::new(bytes, ends).map(Ids::Texts)
     }
 }
 
@@ -159,7 +157,7 @@ mod tests {
     #[test]
     fn strings_keep_their_bounds_whatever_they_are_made_of() {
         let ids = strings(&["", "é", "😀", "", "plain"]);
-        assert_eq!(ids.ok(), Some(Ids::Texts { bytes: "é😀plain".into(), ends: vec![0, 2, 6, 6, 11] }));
+        assert_eq!(ids.ok(), Some(Ids::Texts(["", "é", "😀", "", "plain"].into_iter().collect())));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use napi::bindgen_prelude::{Env, Float32Array, ObjectFinalize};
 use napi_derive::napi;
@@ -16,6 +15,7 @@ use crate::ids::{One, Owned};
 use crate::job::Job;
 use crate::lane::Lane;
 use crate::mailbox::Token;
+use crate::memory::Memory;
 use crate::output::Payload;
 
 #[napi(custom_finalize)]
@@ -24,10 +24,9 @@ pub struct NativeIndex {
     pub(crate) lane: Lane,
     pub(crate) gate: Gate,
     pub(crate) home: Arc<Home>,
+    pub(crate) memory: Memory,
     /// By which `home` knows it.
     number: u64,
-    /// Bytes that V8 has been told of.
-    reported: AtomicI64,
 }
 
 /// What an index is made with; what is left out has the core's default.
@@ -123,24 +122,23 @@ impl NativeIndex {
         Ok(row.map(Float32Array::new))
     }
 
-    /// Tells V8 by how much the memory that this object keeps has grown or shrunk.
+    /// Tells V8 how much memory this object keeps, as of the last write.
     #[napi(catch_unwind)]
     pub fn account(&self, env: &Env) -> napi::Result<()> {
-        let bytes = self.core.stats().map_or(0, |stats| i64::try_from(stats.bytes.total).unwrap_or(i64::MAX));
-        env.adjust_external_memory(bytes - self.reported.swap(bytes, Ordering::Relaxed))?;
-        Ok(())
+        self.memory.tell(env)
     }
 
     /// Settles `token` when the calls accepted before are over and the index is closed.
     #[napi]
     pub fn close(&self, env: &Env, token: Token) {
         let job = Job::new(env, &self.home, token, false, Some(&self.core), None);
-        let core = self.core.clone();
+        let (core, memory) = (self.core.clone(), self.memory.clone());
         // Closing waits for the background migration, which the last call's thread should not have to.
         self.gate.when_empty(Box::new(move || {
             executor::spawn(Box::new(move || {
                 job.run("close", |_| {
                     core.close();
+                    memory.measure(&core);
                     Ok(Payload::Nothing)
                 });
             }));
@@ -150,15 +148,9 @@ impl NativeIndex {
 
 impl NativeIndex {
     fn hold(home: &Arc<Home>, core: Index) -> Self {
-        let number = home.adopt(&core);
-        Self {
-            core,
-            lane: Lane::default(),
-            gate: Gate::default(),
-            home: Arc::clone(home),
-            number,
-            reported: AtomicI64::new(0),
-        }
+        let (number, memory) = (home.adopt(&core), Memory::default());
+        memory.measure(&core);
+        Self { core, lane: Lane::default(), gate: Gate::default(), home: Arc::clone(home), memory, number }
     }
 
     /// A job that is over before the index closes.
@@ -179,23 +171,11 @@ impl NativeIndex {
 
 impl ObjectFinalize for NativeIndex {
     fn finalize(self, env: Env) -> napi::Result<()> {
-        env.adjust_external_memory(-self.reported.load(Ordering::Relaxed))?;
-        Ok(())
-    }
-}
-
-/// Nobody can close it any more: stops its migration and frees it, neither of them on this thread.
-impl Drop for NativeIndex {
-    fn drop(&mut self) {
-        self.home.disown(self.number);
-        let core = self.core.clone();
-        executor::spawn(Box::new(move || {
-            let closed = guarded(None, "drop", || {
-                core.close();
-                Ok(())
-            });
-            drop((closed, core));
-        }));
+        let Self { core, home, memory, number, .. } = self;
+        home.disown(number);
+        // The last handle stops the index's work and frees its memory, which this thread should not wait for.
+        executor::spawn(Box::new(move || drop(core)));
+        memory.forget(&env)
     }
 }
 

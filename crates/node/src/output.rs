@@ -12,7 +12,7 @@ use napi::bindgen_prelude::{
     JavaScriptClassExt, JsValue, ToNapiValue, Uint8Array, Uint8ArraySlice, Uint32Array, Uint32ArraySlice, check_status,
 };
 use napi::sys;
-use vicinal_core::{BatchHits, Hits, IdSet, Ids, Migrated, Verified};
+use vicinal_core::{BatchHits, Hits, IdSet, Ids, Migrated, Texts, Verified};
 
 use crate::error::{Failure, internal};
 use crate::index::NativeIndex;
@@ -47,7 +47,7 @@ pub enum Payload {
 pub enum IdArray {
     Numbers(Vec<f64>),
     BigInts(Vec<u64>),
-    Strings { bytes: String, ends: Vec<usize> },
+    Strings(Texts),
 }
 
 /// What lies in the mailbox, as `[token, tag, value, …]`.
@@ -60,7 +60,7 @@ impl IdArray {
             // As large and aligned as each other, so this converts in place.
             Ids::Keys(keys) if numbers => Self::Numbers(keys.into_iter().map(number).collect()),
             Ids::Keys(keys) => Self::BigInts(keys),
-            Ids::Texts { bytes, ends } => Self::Strings { bytes, ends },
+            Ids::Texts(texts) => Self::Strings(texts),
         }
     }
 }
@@ -98,16 +98,8 @@ impl ToNapiValue for IdArray {
         match ids {
             Self::Numbers(ids) => typed_array!(env, ids, Float64Array, Float64ArraySlice),
             Self::BigInts(ids) => typed_array!(env, ids, BigUint64Array, BigUint64ArraySlice),
-            Self::Strings { bytes, ends } => {
-                let mut start = 0;
-                let mut texts = Vec::with_capacity(ends.len());
-                for end in ends {
-                    texts.push(bytes.get(start..end).unwrap_or_default());
-                    start = end;
-                }
-                // SAFETY: `env` is live, by the contract of this function.
-                unsafe { Vec::to_napi_value(env, texts) }
-            }
+            // SAFETY: `env` is live, by the contract of this function.
+            Self::Strings(texts) => unsafe { Vec::to_napi_value(env, texts.iter().collect()) },
         }
     }
 }

@@ -72,7 +72,7 @@ impl NativeIndex {
         })
     }
 
-    /// Settles `token` with `NativeHits`.
+    /// Settles `token` with `[ids, distances]`.
     #[napi]
     pub fn search(
         &self,
@@ -89,7 +89,7 @@ impl NativeIndex {
         Ok(())
     }
 
-    /// Settles `token` with `NativeHits`, the row of `id` itself left out.
+    /// Settles `token` with `[ids, distances]`, the row of `id` itself left out.
     #[napi]
     pub fn search_by_id(
         &self,
@@ -106,9 +106,9 @@ impl NativeIndex {
         Ok(())
     }
 
-    /// Settles `token` with `NativeBatch`.
+    /// Settles `token` with `[ids, distances, counts]`.
     #[napi]
-    #[expect(clippy::too_many_arguments, reason = "they are the call's, and JavaScript names none of them")]
+    #[allow(clippy::too_many_arguments, reason = "they are the call's, and JavaScript has no names for them")]
     pub fn search_batch(
         &self,
         env: &Env,
@@ -143,7 +143,7 @@ impl NativeIndex {
         let ids = self.sync("copy", || ids.to_ids())?;
         let job = self.job(env, token, false);
         let core = self.core.clone();
-        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(ids).map(Payload::IdSet))));
+        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(&ids).map(Payload::IdSet))));
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl NativeIndex {
         &self,
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<NativeIdSet, Thrown> {
-        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(ids.to_ids()?)?)))
+        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(&ids.to_ids()?)?)))
     }
 }
 
@@ -201,7 +201,7 @@ impl Filter {
     fn prepare(self, index: &Index) -> Result<Option<IdSet>> {
         match self {
             Self::Prepared(set) => Ok(Some(set)),
-            Self::Ids(ids) => index.id_set(ids).map(Some),
+            Self::Ids(ids) => index.id_set(&ids).map(Some),
             Self::None => Ok(None),
         }
     }
