@@ -31,16 +31,17 @@ fn check(cases: u32, is_auto: bool) {
     };
     TestRunner::new(config).run(&plans(is_auto), run).unwrap_or_else(|error| panic!("{error}"));
     let recall = recall.into_inner().unwrap();
-    assert!(recall.searches > 10 * cases as usize / 10, "the graph answered {} searches only", recall.searches);
-    assert!(recall.share() >= 0.95, "{recall:?}, {:.4}", recall.share());
+    eprintln!("{recall:?} {}", recall.mean());
+    assert!(recall.searches > 2 * cases as usize, "the graph answered {} searches only", recall.searches);
+    assert!(recall.mean() >= 0.95, "recall {:.4}", recall.mean());
 }
 
 #[test]
 fn any_calls_with_the_migration_by_hand_agree_with_the_model() {
-    check(400, false);
+    check(1_000, false);
 }
 
 #[test]
 fn any_calls_beside_a_running_migration_agree_with_the_model() {
-    check(400, true);
+    check(1_000, true);
 }

@@ -92,7 +92,10 @@ impl Question<'_> {
             rows.push(row);
         }
         let keys: Vec<(f32, usize)> = distances.iter().copied().zip(rows.iter().copied()).collect();
-        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "not in the order of distance, then insertion: {keys:?}");
+        assert!(
+            keys.windows(2).all(|pair| pair[0] < pair[1]),
+            "not in the order of distance, then insertion: {keys:?}"
+        );
         rows
     }
 
@@ -108,7 +111,8 @@ impl Question<'_> {
         }
         let vector = |row: usize| &model.rows[row].vector;
         let is_clear = |a: &Scored, b: &Scored| {
-            vector(a.row) == vector(b.row) || b.distance - a.distance > 2.0 * (a.tolerance + b.tolerance)
+            vector(a.row) == vector(b.row)
+                || b.distance - a.distance > 2.0 * (a.tolerance + b.tolerance)
                 || (a.tolerance == 0.0 && b.tolerance == 0.0)
         };
         let next = rest.iter().find(|next| expected.last().is_some_and(|last| vector(last.row) != vector(next.row)));

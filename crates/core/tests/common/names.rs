@@ -45,7 +45,8 @@ impl From<Id<'_>> for Name {
 pub fn ids(id_type: IdType, names: &[usize]) -> Ids {
     let names: Vec<Name> = names.iter().map(|&number| Name::of(id_type, number)).collect();
     if id_type == IdType::String {
-        let texts = names.iter().filter_map(|name| if let Name::Text(text) = name { Some(text.as_str()) } else { None });
+        let texts =
+            names.iter().filter_map(|name| if let Name::Text(text) = name { Some(text.as_str()) } else { None });
         return Ids::Texts(texts.collect::<Texts>());
     }
     Ids::Keys(names.iter().filter_map(|name| if let Name::Key(key) = name { Some(*key) } else { None }).collect())

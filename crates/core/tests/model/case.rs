@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use vicinal_core::{
-    Error, Hits, Id, IdSet, IdType, Ids, Index, Metric, MigrationState, Options, SearchOptions, Work,
-};
+use vicinal_core::{Error, Hits, IdSet, IdType, Ids, Index, MigrationState, Options, SearchOptions, Work};
 
 use super::plan::{Call, Filter, K, NAMES, Plan, Query, Setup};
 use crate::common::answers::Question;
@@ -13,23 +11,22 @@ use crate::common::model::Model;
 use crate::common::names::Name;
 use crate::common::{Rng, wait_until};
 
-/// What the searches of the graph found, and of how much.
+/// What the searches of the graph found.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recall {
     pub searches: usize,
-    pub found: usize,
-    pub of: usize,
+    /// The sum of the searches' recalls.
+    pub sum: f64,
 }
 
 impl Recall {
     pub fn add(&mut self, other: Self) {
         self.searches += other.searches;
-        self.found += other.found;
-        self.of += other.of;
+        self.sum += other.sum;
     }
 
-    pub fn share(&self) -> f64 {
-        self.found as f64 / self.of.max(1) as f64
+    pub fn mean(&self) -> f64 {
+        self.sum / self.searches as f64
     }
 }
 
@@ -41,7 +38,6 @@ pub struct Case<'a> {
     /// Rows in the graph, and whether there is one; known with the migration by hand only.
     migrated: usize,
     has_graph: bool,
-    /// Whether there were enough rows for a graph at the last write.
     is_paused: bool,
     recall: Recall,
 }
@@ -73,7 +69,16 @@ impl<'a> Case<'a> {
         });
         let model = Model::new(setup.metric, setup.id_type, NAMES);
         let (has_graph, is_paused) = (false, false);
-        Self { setup, index: index.unwrap(), model, kept: None, migrated: 0, has_graph, is_paused, recall: Recall::default() }
+        Self {
+            setup,
+            index: index.unwrap(),
+            model,
+            kept: None,
+            migrated: 0,
+            has_graph,
+            is_paused,
+            recall: Recall::default(),
+        }
     }
 
     fn call(&mut self, call: &Call) {
@@ -103,6 +108,7 @@ impl<'a> Case<'a> {
             }
             Call::Settle => self.settle(),
             Call::Check => self.check_all(),
+            Call::Reopen => self.reopen(),
         }
     }
 
@@ -137,7 +143,11 @@ impl<'a> Case<'a> {
         spoilt[rng.below(rows.len())] = f32::NAN;
         let Case { index, setup, .. } = self;
         let work = Work::default();
-        let other = if setup.id_type == IdType::String { Ids::Keys(vec![1, 2, 3]) } else { Ids::Texts(["a"; 3].into_iter().collect()) };
+        let other = if setup.id_type == IdType::String {
+            Ids::Keys(vec![1, 2, 3])
+        } else {
+            Ids::Texts(["a"; 3].into_iter().collect())
+        };
         let codes = [
             index.upsert(&twice, &rows, &work),
             index.add(&twice, &rows, &work),
@@ -151,7 +161,8 @@ impl<'a> Case<'a> {
         let duplicate = "ERR_DUPLICATE_ID";
         assert_eq!(
             codes,
-            [duplicate, duplicate, "ERR_INVALID_VECTOR", uneven, "ERR_INVALID_ARGUMENT", "ERR_INVALID_ARGUMENT"].map(Err)
+            [duplicate, duplicate, "ERR_INVALID_VECTOR", uneven, "ERR_INVALID_ARGUMENT", "ERR_INVALID_ARGUMENT"]
+                .map(Err)
         );
         if names.iter().any(|&name| self.model.row(name).is_some()) {
             assert!(matches!(index.add(&ids, &rows, &work), Err(Error::DuplicateId { .. })));
@@ -184,6 +195,20 @@ impl<'a> Case<'a> {
 
     fn settle(&self) {
         wait_until("the migration has stopped", || self.index.migration().state != MigrationState::Migrating);
+    }
+
+    fn reopen(&mut self) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("saved");
+        let (work, threads) = (Work::default(), self.setup.threads);
+        self.index.save(&path, &work).unwrap();
+        let loaded = Index::load(&path, threads, Some(self.setup.id_type), &work).unwrap();
+        assert_eq!(loaded.options(), self.index.options());
+        if !self.setup.is_auto {
+            assert_eq!(loaded.graph_hash(), self.index.graph_hash(), "links");
+        }
+        // What is paused, and sets of ids, belong to the one that saved.
+        (self.index, self.kept, self.is_paused) = (loaded, None, false);
     }
 
     fn search(&mut self, query: &Query) {
@@ -264,7 +289,11 @@ impl<'a> Case<'a> {
         if question.max_distance.is_none() {
             assert_eq!(ids.len(), of, "hits");
         }
-        self.recall.add(Recall { searches: 1, found, of });
+        // Where the graph would be no quicker, rows are scanned.
+        let by_graph = k.max(ef) * 2 * self.index.stats().unwrap().m < self.model.live();
+        if by_graph && of > 0 {
+            self.recall.add(Recall { searches: 1, sum: found as f64 / of as f64 });
+        }
     }
 
     /// After every call.

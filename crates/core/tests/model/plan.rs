@@ -34,20 +34,39 @@ pub struct Setup {
 #[derive(Debug, Clone)]
 pub enum Call {
     /// Rows under names that are not in use.
-    Add { seed: u64, count: usize },
+    Add {
+        seed: u64,
+        count: usize,
+    },
     /// Rows under any names, in use or not.
-    Upsert { seed: u64, count: usize },
+    Upsert {
+        seed: u64,
+        count: usize,
+    },
     /// Batches that must be refused as a whole.
-    Refused { seed: u64 },
+    Refused {
+        seed: u64,
+    },
     /// Any names, some of them twice.
-    Remove { seed: u64, count: usize },
+    Remove {
+        seed: u64,
+        count: usize,
+    },
     Clear,
     Search(Query),
     SearchById(Query),
-    Batch { queries: usize, query: Query },
+    Batch {
+        queries: usize,
+        query: Query,
+    },
     /// Prepares a filter that later searches use, whatever happens to its ids.
-    KeepSet { seed: u64, count: usize },
-    Step { max: usize },
+    KeepSet {
+        seed: u64,
+        count: usize,
+    },
+    Step {
+        max: usize,
+    },
     Migrate,
     Pause,
     Resume,
@@ -55,6 +74,8 @@ pub enum Call {
     Settle,
     /// Compares all that can be read.
     Check,
+    /// Saves, and goes on with what is loaded.
+    Reopen,
 }
 
 #[derive(Debug, Clone)]
@@ -123,6 +144,7 @@ fn calls() -> impl Strategy<Value = Call> {
         2 => Just(Call::Resume),
         2 => Just(Call::Settle),
         2 => Just(Call::Check),
+        1 => Just(Call::Reopen),
     ]
 }
 
