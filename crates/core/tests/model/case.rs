@@ -11,22 +11,20 @@ use crate::common::model::Model;
 use crate::common::names::Name;
 use crate::common::{Rng, wait_until};
 
-/// What the searches of the graph found.
+/// What the searches of graphs found: the sum of their recalls, and how many there were.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recall {
-    pub searches: usize,
-    /// The sum of the searches' recalls.
-    pub sum: f64,
+    /// With lists of two links, four on level 0.
+    pub narrow: (f64, usize),
+    /// With as many links as are chosen from the data.
+    pub default: (f64, usize),
 }
 
 impl Recall {
     pub fn add(&mut self, other: Self) {
-        self.searches += other.searches;
-        self.sum += other.sum;
-    }
-
-    pub fn mean(&self) -> f64 {
-        self.sum / self.searches as f64
+        for (sum, more) in [(&mut self.narrow, other.narrow), (&mut self.default, other.default)] {
+            *sum = (sum.0 + more.0, sum.1 + more.1);
+        }
     }
 }
 
@@ -292,7 +290,10 @@ impl<'a> Case<'a> {
         // Where the graph would be no quicker, rows are scanned.
         let by_graph = k.max(ef) * 2 * self.index.stats().unwrap().m < self.model.live();
         if by_graph && of > 0 {
-            self.recall.add(Recall { searches: 1, sum: found as f64 / of as f64 });
+            let one = (found as f64 / of as f64, 1);
+            let none = (0.0, 0);
+            let (narrow, default) = if self.setup.m.is_some() { (one, none) } else { (none, one) };
+            self.recall.add(Recall { narrow, default });
         }
     }
 
