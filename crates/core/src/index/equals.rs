@@ -74,10 +74,10 @@ impl Equals {
         let hash = hash(rows.given(slot));
         let leaders = self.leaders.lock();
         let equal = |leader: &Leader| leader.hash == hash && rows.given(leader.slot) == rows.given(slot);
-        if let Some(leader) = leaders.find(spread(hash), equal) {
-            if let Some(group) = self.groups.write().get_mut(&leader.slot) {
-                group.remove(slot);
-            }
+        if let Some(leader) = leaders.find(spread(hash), equal)
+            && let Some(group) = self.groups.write().get_mut(&leader.slot)
+        {
+            group.remove(slot);
         }
     }
 
