@@ -42,7 +42,7 @@ impl Inner {
         let control = self.migrator.control();
         let migrated = state.migrated();
         let waits = control.end() > migrated;
-        let is_running = control.running || control.wants_run(migrated);
+        let is_running = control.wants_run(migrated);
         let migration_state = match (state.graph.get().is_some(), waits) {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
