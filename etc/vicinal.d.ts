@@ -29,7 +29,7 @@ export declare class VicinalError extends Error {
 export declare function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError;
 export declare function closed(): VicinalError;
 export declare function fromFailure({ code, message, cause }: Failure): VicinalError;
-/** An error that a native call threw, as one of ours. */
+/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. */
 export declare function fromThrown(error: unknown): unknown;
 export {};
 

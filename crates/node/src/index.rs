@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, Float32Array, ObjectFinalize};
+use napi::bindgen_prelude::{Env, ObjectFinalize};
 use napi_derive::napi;
 use vicinal_core::{Error, IdType, Index, Metric, Options, Result};
 
@@ -16,7 +16,7 @@ use crate::job::Job;
 use crate::lane::Lane;
 use crate::mailbox::Token;
 use crate::memory::Memory;
-use crate::output::Payload;
+use crate::output::{Payload, Row};
 
 #[napi(custom_finalize)]
 pub struct NativeIndex {
@@ -113,13 +113,9 @@ impl NativeIndex {
         self.sync("has", || self.core.has(Owned::new(id)?.id()))
     }
 
-    #[napi]
-    pub fn get(
-        &self,
-        #[napi(ts_arg_type = "number | bigint | string")] id: One,
-    ) -> Result<Option<Float32Array>, Thrown> {
-        let row = self.sync("get", || self.core.get(Owned::new(id)?.id()))?;
-        Ok(row.map(Float32Array::new))
+    #[napi(ts_return_type = "Float32Array | null")]
+    pub fn get(&self, #[napi(ts_arg_type = "number | bigint | string")] id: One) -> Result<Option<Row>, Thrown> {
+        self.sync("get", || Ok(self.core.get(Owned::new(id)?.id())?.map(Row)))
     }
 
     /// Tells V8 how much memory this object keeps, as of the last write.

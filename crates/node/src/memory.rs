@@ -17,10 +17,9 @@ struct Sizes {
 }
 
 impl Memory {
-    /// Takes note of what `index` keeps now; nothing once it is closed.
+    /// Takes note of what `index` keeps now.
     pub(crate) fn measure(&self, index: &Index) {
-        let bytes = index.stats().map_or(0, |stats| stats.bytes.total);
-        self.0.measured.store(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.0.measured.store(i64::try_from(index.bytes().total).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
     /// Tells V8 by how much the latest measure differs from the one before.

@@ -99,9 +99,10 @@ impl Equals {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let groups = self.groups.read();
-        let followers: usize = groups.values().map(RoaringBitmap::serialized_size).sum();
-        self.leaders.lock().allocation_size() + followers
+        // One lock after the other: writers take the leaders' first and hold both.
+        let leaders = self.leaders.lock().allocation_size();
+        let followers: usize = self.groups.read().values().map(RoaringBitmap::serialized_size).sum();
+        leaders + followers
     }
 }
 

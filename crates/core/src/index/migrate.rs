@@ -41,11 +41,10 @@ impl Inner {
         let state = self.state.load();
         let migrated = state.migrated();
         let waits = control.end() > migrated;
-        // Not whether a run is there: one that is about to end has nothing to do.
-        let is_wanted = control.wants_run(migrated);
+        let is_running = control.wants_run(migrated);
         let migration_state = match (state.graph.get().is_some(), waits) {
             (true, false) => MigrationState::Graph,
-            (_, true) if is_wanted => MigrationState::Migrating,
+            (_, true) if is_running => MigrationState::Migrating,
             (true, true) => MigrationState::Paused,
             (false, true) if control.paused && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
@@ -167,7 +166,7 @@ impl Inner {
         let graph = match state.graph.get() {
             Some(graph) => graph,
             None => {
-                let m = self.options.m.unwrap_or_else(|| choose_degree(state.rows.view(), region));
+                let m = self.options.m.unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.view(), region)));
                 state.graph.get_or_init(|| Graph::new(m, self.options.seed))
             }
         };

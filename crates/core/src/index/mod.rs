@@ -47,6 +47,7 @@ struct Handle(Arc<Inner>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.stop();
+        self.0.settle_migrations();
     }
 }
 
@@ -234,6 +235,12 @@ impl Index {
         Ok(())
     }
 
+    /// What the index takes in memory. Cheap: nothing is looked at but counts.
+    pub fn bytes(&self) -> Bytes {
+        self.inner().bytes()
+    }
+
+    /// Counts, memory, and a look at the graph.
     pub fn stats(&self) -> Result<Stats> {
         self.inner().stats()
     }

@@ -1,4 +1,4 @@
-//! A disk in memory, an operation of which can fail.
+//! A disk in memory, an operation of which can fail, and which forgets what was not synced when the power goes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,11 +8,20 @@ use std::rc::Rc;
 
 use crate::storage::{Disk, DiskFile};
 
-type Bytes = Rc<RefCell<Vec<u8>>>;
+type Names = BTreeMap<PathBuf, Rc<RefCell<Content>>>;
+
+#[derive(Default)]
+struct Content {
+    bytes: Vec<u8>,
+    /// What a power loss leaves.
+    synced: Vec<u8>,
+}
 
 #[derive(Default, Clone)]
 pub(super) struct Memory {
-    files: Rc<RefCell<BTreeMap<PathBuf, Bytes>>>,
+    files: Rc<RefCell<Names>>,
+    /// Names that a power loss leaves.
+    synced: Rc<RefCell<Names>>,
     /// Operations before the one that fails.
     before_fault: Rc<Cell<usize>>,
     /// Whether all later ones fail too.
@@ -21,7 +30,7 @@ pub(super) struct Memory {
 
 struct Handle {
     disk: Memory,
-    bytes: Bytes,
+    content: Rc<RefCell<Content>>,
     position: usize,
 }
 
@@ -34,7 +43,9 @@ impl Memory {
 
     pub(super) fn with(path: &str, bytes: &[u8]) -> Self {
         let disk = Self::new();
-        disk.files.borrow_mut().insert(path.into(), Rc::new(RefCell::new(bytes.to_vec())));
+        let content = Content { bytes: bytes.to_vec(), synced: bytes.to_vec() };
+        disk.files.borrow_mut().insert(path.into(), Rc::new(RefCell::new(content)));
+        disk.synced.replace(disk.files.borrow().clone());
         disk
     }
 
@@ -54,7 +65,13 @@ impl Memory {
     }
 
     pub(super) fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.files.borrow().get(Path::new(path)).map(|bytes| bytes.borrow().clone())
+        self.files.borrow().get(Path::new(path)).map(|content| content.borrow().bytes.clone())
+    }
+
+    /// What a power loss may leave of a file: with the names that were synced last, or with those of now.
+    pub(super) fn read_after_power_loss(&self, path: &str) -> [Option<Vec<u8>>; 2] {
+        [&self.synced, &self.files]
+            .map(|names| names.borrow().get(Path::new(path)).map(|content| content.borrow().synced.clone()))
     }
 
     pub(super) fn names(&self) -> Vec<PathBuf> {
@@ -76,8 +93,8 @@ impl Memory {
         }
     }
 
-    fn handle(&self, bytes: &Bytes) -> Box<dyn DiskFile> {
-        Box::new(Handle { disk: self.clone(), bytes: bytes.clone(), position: 0 })
+    fn handle(&self, content: &Rc<RefCell<Content>>) -> Box<dyn DiskFile> {
+        Box::new(Handle { disk: self.clone(), content: content.clone(), position: 0 })
     }
 }
 
@@ -88,21 +105,21 @@ impl Disk for Memory {
 
     fn create(&self, path: &Path, _target: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.operation()?;
-        let bytes = Bytes::default();
-        let taken = self.files.borrow_mut().insert(path.to_path_buf(), bytes.clone());
+        let content = Rc::<RefCell<Content>>::default();
+        let taken = self.files.borrow_mut().insert(path.to_path_buf(), content.clone());
         assert!(taken.is_none(), "{} exists", path.display());
-        Ok(self.handle(&bytes))
+        Ok(self.handle(&content))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.operation()?;
-        self.files.borrow().get(path).map(|bytes| self.handle(bytes)).ok_or(io::ErrorKind::NotFound.into())
+        self.files.borrow().get(path).map(|content| self.handle(content)).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operation()?;
-        let bytes = self.files.borrow_mut().remove(from).ok_or(io::ErrorKind::NotFound)?;
-        self.files.borrow_mut().insert(to.to_path_buf(), bytes);
+        let content = self.files.borrow_mut().remove(from).ok_or(io::ErrorKind::NotFound)?;
+        self.files.borrow_mut().insert(to.to_path_buf(), content);
         Ok(())
     }
 
@@ -112,26 +129,31 @@ impl Disk for Memory {
     }
 
     fn sync_directory(&self, _path: &Path) -> io::Result<()> {
-        self.operation()
+        self.operation()?;
+        self.synced.replace(self.files.borrow().clone());
+        Ok(())
     }
 }
 
 impl DiskFile for Handle {
     fn length(&self) -> io::Result<u64> {
         self.disk.operation()?;
-        Ok(self.bytes.borrow().len() as u64)
+        Ok(self.content.borrow().bytes.len() as u64)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.operation()
+        self.disk.operation()?;
+        let mut content = self.content.borrow_mut();
+        content.synced = content.bytes.clone();
+        Ok(())
     }
 }
 
 impl Read for Handle {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.disk.operation()?;
-        let bytes = self.bytes.borrow();
-        let mut rest = bytes.get(self.position..).unwrap_or_default();
+        let content = self.content.borrow();
+        let mut rest = content.bytes.get(self.position..).unwrap_or_default();
         let count = rest.read(buffer)?;
         self.position += count;
         Ok(count)
@@ -142,7 +164,7 @@ impl Write for Handle {
     /// Takes half of a large buffer at a time; where it fails, the other half was written before.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let count = buffer.len().div_ceil(2).max(buffer.len().min(16));
-        let mut bytes = self.bytes.borrow_mut();
+        let bytes = &mut self.content.borrow_mut().bytes;
         let end = self.position + count;
         let length = bytes.len().max(end);
         bytes.resize(length, 0);

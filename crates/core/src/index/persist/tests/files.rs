@@ -25,6 +25,9 @@ fn a_failing_disk_leaves_the_old_file_and_nothing_else() {
             disk.fail(operations, for_good);
             let result = index.inner().save(&disk, Path::new(NAME), &Work::default());
             let file = disk.read(NAME).unwrap();
+            for left in disk.read_after_power_loss(NAME).map(Option::unwrap) {
+                assert!(left == before || left == after, "operation {operations}: a power loss leaves neither file");
+            }
             assert_eq!(disk.names(), [Path::new(NAME)], "operation {operations}");
             match result {
                 Err(Error::Io { operation: "syncing the directory", .. }) => assert!(file == after),
@@ -32,6 +35,7 @@ fn a_failing_disk_leaves_the_old_file_and_nothing_else() {
                 Err(error) => panic!("operation {operations}: {error}"),
                 Ok(()) => {
                     assert!(operations > 10 && file == after);
+                    assert!(disk.read_after_power_loss(NAME).iter().all(|left| left.as_ref() == Some(&after)));
                     break;
                 }
             }
