@@ -272,7 +272,8 @@ impl<'a> Case<'a> {
             question.max_distance = Some(f32::INFINITY);
         }
         // So much that the graph is still the cheaper way.
-        let ef = if self.setup.m.is_some() { 60 } else { 14 };
+        let wide = if self.setup.m.is_some() { 60 } else { 16 };
+        let ef = if query.is_narrow { 1 } else { wide };
         let set = filter.as_ref().map(|(set, _)| set.clone());
         let options =
             SearchOptions { k, ef: Some(ef), exact: query.exact, max_distance: question.max_distance, filter: set };
@@ -289,7 +290,7 @@ impl<'a> Case<'a> {
         }
         // Where the graph would be no quicker, rows are scanned.
         let by_graph = k.max(ef) * 2 * self.index.stats().unwrap().m < self.model.live();
-        if by_graph && of > 0 {
+        if by_graph && of > 0 && !query.is_narrow {
             let one = (found as f64 / of as f64, 1);
             let none = (0.0, 0);
             let (narrow, default) = if self.setup.m.is_some() { (one, none) } else { (none, one) };

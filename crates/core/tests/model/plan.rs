@@ -82,6 +82,8 @@ pub enum Call {
 pub struct Query {
     pub seed: u64,
     pub k: K,
+    /// Whether to search with a candidate list of no more than k.
+    pub is_narrow: bool,
     pub exact: bool,
     /// A limit after as many rows.
     pub limit: Option<usize>,
@@ -149,12 +151,19 @@ fn calls() -> impl Strategy<Value = Call> {
 }
 
 fn queries() -> impl Strategy<Value = Query> {
-    let k = prop_oneof![12 => (1..12usize).prop_map(K::Some), 1 => Just(K::Some(1_000)), 2 => Just(K::All)];
+    let k = prop_oneof![12 => (1..16usize).prop_map(K::Some), 1 => Just(K::Some(1_000)), 2 => Just(K::All)];
     let filter = prop_oneof![
         5 => Just(Filter::None),
         2 => prop_oneof![0..20usize, 20..NAMES].prop_map(Filter::Fresh),
         1 => Just(Filter::Kept),
     ];
-    (any::<u64>(), k, prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize), filter)
-        .prop_map(|(seed, k, exact, limit, filter)| Query { seed, k, exact, limit, filter })
+    let (is_narrow, exact, limit) = (any::<bool>(), prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize));
+    (any::<u64>(), k, is_narrow, exact, limit, filter).prop_map(|(seed, k, is_narrow, exact, limit, filter)| Query {
+        seed,
+        k,
+        is_narrow,
+        exact,
+        limit,
+        filter,
+    })
 }
