@@ -272,7 +272,7 @@ impl<'a> Case<'a> {
             question.max_distance = Some(f32::INFINITY);
         }
         // So much that the graph is still the cheaper way.
-        let wide = if self.setup.m.is_some() { 60 } else { 16 };
+        let wide = if self.setup.m.is_some() { 100 } else { 16 };
         let ef = if query.is_narrow { 1 } else { wide };
         let set = filter.as_ref().map(|(set, _)| set.clone());
         let options =

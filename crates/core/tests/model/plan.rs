@@ -134,7 +134,7 @@ fn calls() -> impl Strategy<Value = Call> {
         4 => (seed(), count()).prop_map(|(seed, count)| Call::Add { seed, count }),
         4 => (seed(), count()).prop_map(|(seed, count)| Call::Upsert { seed, count }),
         1 => seed().prop_map(|seed| Call::Refused { seed }),
-        4 => (seed(), count()).prop_map(|(seed, count)| Call::Remove { seed, count }),
+        3 => (seed(), count()).prop_map(|(seed, count)| Call::Remove { seed, count }),
         1 => Just(Call::Clear),
         12 => queries().prop_map(Call::Search),
         4 => queries().prop_map(Call::SearchById),
@@ -157,7 +157,7 @@ fn queries() -> impl Strategy<Value = Query> {
         2 => prop_oneof![0..20usize, 20..NAMES].prop_map(Filter::Fresh),
         1 => Just(Filter::Kept),
     ];
-    let (is_narrow, exact, limit) = (any::<bool>(), prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize));
+    let (is_narrow, exact, limit) = (prop::bool::weighted(0.25), prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize));
     (any::<u64>(), k, is_narrow, exact, limit, filter).prop_map(|(seed, k, is_narrow, exact, limit, filter)| Query {
         seed,
         k,
