@@ -166,7 +166,10 @@ impl Inner {
         let graph = match state.graph.get() {
             Some(graph) => graph,
             None => {
-                let m = self.options.m.unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.view(), region)));
+                let m = self
+                    .options
+                    .m
+                    .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
                 state.graph.get_or_init(|| Graph::new(m, self.options.seed))
             }
         };
