@@ -17,6 +17,7 @@ mod options;
 mod os;
 mod pools;
 mod storage;
+mod sync;
 mod topk;
 mod vectors;
 mod work;

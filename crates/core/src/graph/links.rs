@@ -3,7 +3,7 @@
 //! A list ends at its capacity or at the first empty entry. A search may see a list half rewritten; every entry that it
 //! sees is still a node that was linked once, and the fence in [`List::read`] makes that node's row visible.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence};
 
 use crate::error::Result;
 use crate::vectors::{Blocks, View};
