@@ -205,6 +205,13 @@ fn close_lets_running_calls_finish_and_refuses_later_ones() {
                 }
             });
             scope.spawn(|| {
+                loop {
+                    if let Err(error) = index.migrate_step(50) {
+                        return assert!(matches!(error, Error::Closed), "{error}");
+                    }
+                }
+            });
+            scope.spawn(|| {
                 let migrated = index.migrate(&Work::default());
                 assert!(matches!(migrated, Ok(_) | Err(Error::Closed)), "{migrated:?}");
             });
@@ -218,6 +225,24 @@ fn close_lets_running_calls_finish_and_refuses_later_ones() {
         index.close();
         assert_eq!((index.len(), index.options().dimensions), (3_000, DIMENSIONS));
         assert!(matches!(index.add(&Ids::Keys(vec![1]), &rows[..DIMENSIONS], &Work::default()), Err(Error::Closed)));
+    }
+}
+
+#[test]
+fn a_search_beside_close_finds_all_or_is_refused() {
+    for _ in 0..600 {
+        let index = Index::new(Options { threads: Some(1), ..Options::new(2) }).unwrap();
+        index.add(&Ids::Keys(vec![0, 1]), &[0.0, 1.0, 2.0, 3.0], &Work::default()).unwrap();
+        let search = || {
+            while let Ok(hits) = index.search(&[0.0, 1.0], &nearest(1, 1)) {
+                assert_eq!(hits.ids, Ids::Keys(vec![0]));
+                assert_eq!(index.len(), 2);
+            }
+        };
+        thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(search)));
+            index.close();
+        });
     }
 }
 
