@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use arc_swap::Guard;
 use parking_lot::{Condvar, Mutex};
 
 use super::Inner;
@@ -59,9 +60,8 @@ impl Inner {
         options: &SearchOptions,
         work: &Work,
     ) -> Result<BatchHits> {
-        self.check_open()?;
+        let state = Guard::into_inner(self.open()?);
         self.check_search(options)?;
-        let state = self.state.load_full();
         let dimensions = self.options.dimensions;
         if !queries.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");

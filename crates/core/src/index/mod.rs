@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 pub use batch::BatchHits;
@@ -105,10 +105,7 @@ impl Index {
     /// Live rows.
     pub fn len(&self) -> usize {
         let inner = self.inner();
-        if inner.closed.load(Ordering::Acquire) {
-            return inner.final_len.load(Ordering::Acquire);
-        }
-        inner.state.load().live()
+        inner.open().map_or_else(|_| inner.final_len.load(Ordering::Acquire), |state| state.live())
     }
 
     /// Whether there is no live row.
@@ -281,6 +278,13 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// What the index holds, unless it is closed. Looked at in this order: `close` marks it first, then empties it.
+    fn open(&self) -> Result<Guard<Arc<State>>> {
+        let state = self.state.load();
+        self.check_open()?;
+        Ok(state)
+    }
+
     fn poison(&self, message: &str) {
         self.poisoned.get_or_init(|| message.to_string());
     }
@@ -304,7 +308,7 @@ impl Inner {
         self.settle_migrations();
         let empty = Options { capacity: 0, ..self.options.clone() };
         if let Ok(empty) = State::new(&empty) {
-            self.state.store(Arc::new(empty));
+            self.migrator.reset(|| self.state.store(Arc::new(empty)));
         }
     }
 }

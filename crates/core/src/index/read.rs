@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
+
 use super::Inner;
 use super::reader::{Reader, Request};
 use super::state::State;
@@ -89,10 +91,9 @@ impl Inner {
         options: &SearchOptions,
         finish: impl FnOnce(&State, &[Key]) -> R,
     ) -> Result<R> {
-        self.check_open()?;
+        let state = self.open()?;
         self.check_search(options)?;
         let _passage = self.pools.gate().enter();
-        let state = self.state.load();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
             let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));
@@ -197,22 +198,20 @@ impl Inner {
     }
 
     pub(super) fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> {
-        self.check_open()?;
+        let state = self.open()?;
         id.check(self.options.id_type)?;
-        let state = self.state.load();
         Ok(state.find(id).map(|slot| state.rows.view().given(slot).to_vec()))
     }
 
     pub(super) fn has(&self, id: Id<'_>) -> Result<bool> {
-        self.check_open()?;
+        let state = self.open()?;
         id.check(self.options.id_type)?;
-        Ok(self.state.load().find(id).is_some())
+        Ok(state.find(id).is_some())
     }
 
     pub(super) fn get_many(&self, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> {
-        self.check_open()?;
+        let state = self.open()?;
         ids.check(self.options.id_type)?;
-        let state = self.state.load();
         let dimensions = self.options.dimensions;
         let values = ids.len().saturating_mul(dimensions);
         let mut rows = Vec::new();
@@ -232,8 +231,7 @@ impl Inner {
     }
 
     pub(super) fn keys(&self) -> Result<Keys> {
-        self.check_open()?;
-        let state = self.state.load_full();
+        let state = Guard::into_inner(self.open()?);
         let (end, removed) = state.undisturbed(|| {
             let end = state.len();
             let view = state.removed.view();
@@ -243,8 +241,8 @@ impl Inner {
     }
 
     pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
-        self.check_open()?;
+        let state = self.open()?;
         ids.check(self.options.id_type)?;
-        Ok(IdSet::new(ids, self.id, &self.state.load()))
+        Ok(IdSet::new(ids, self.id, &state))
     }
 }

@@ -61,8 +61,7 @@ impl Inner {
     }
 
     pub(super) fn stats(&self) -> Result<Stats> {
-        self.check_open()?;
-        let state = self.state.load();
+        let state = self.open()?;
         let migration = self.migration();
         let live = state.live();
         let graph = state.graph.get();
@@ -82,13 +81,12 @@ impl Inner {
     }
 
     pub(super) fn verify(&self, samples: usize, k: usize, ef: Option<usize>, work: &Work) -> Result<Verified> {
-        self.check_open()?;
+        let state = self.open()?;
         for (name, value) in [("samples", samples), ("k", k), ("ef", ef.unwrap_or(1))] {
             if value == 0 {
                 return Err(Error::argument(name, value, "a whole number, 1 or more"));
             }
         }
-        let state = self.state.load_full();
         let unreachable = unreachable(&state, work)?;
         let sampled = sample(&state, samples);
         let (mut hits, mut possible) = (0, 0);
