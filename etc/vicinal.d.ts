@@ -1,0 +1,488 @@
+// dist/index.d.mts
+export { VectorIndex, VicinalError } from './index.js';
+export type * from './index.js';
+
+// dist/index.d.ts
+/**
+ * An embedded vector index: exact while small, a graph when it grows, one migration between them.
+ *
+ * @packageDocumentation
+ */
+export { VicinalError } from './ts/errors.js';
+export { VectorIndex } from './ts/vector-index.js';
+export type { ErrorCode } from './ts/errors.js';
+export type { BatchHits, Filter, Hit, Id, IdSet, Ids, IdType, IndexOptions, IndexStats, LoadOptions, Metric, Migration, Progress, SearchOptions, Signal, Vector, VectorIndexConstructor, Vectors, Verification, VerifyOptions, Work, } from './ts/types.js';
+
+// dist/ts/errors.d.ts
+import type { Failure } from './native.js';
+declare const codes: readonly ["ERR_INVALID_ARGUMENT", "ERR_DIMENSION_MISMATCH", "ERR_INVALID_VECTOR", "ERR_DUPLICATE_ID", "ERR_CLOSED", "ERR_READ_ONLY", "ERR_LOCKED", "ERR_CORRUPT", "ERR_VERSION", "ERR_IO", "ERR_OUT_OF_MEMORY", "ERR_INTERNAL"];
+/** What went wrong, in a word that does not change between versions. */
+export type ErrorCode = (typeof codes)[number];
+/** Every error that this package makes. */
+export declare class VicinalError extends Error {
+    /** What went wrong, in a word that does not change between versions. */
+    readonly code: ErrorCode;
+    constructor(code: ErrorCode, message: string, options?: {
+        cause?: unknown;
+    });
+}
+export declare function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError;
+export declare function closed(): VicinalError;
+export declare function fromFailure({ code, message, cause }: Failure): VicinalError;
+/** An error that a native call threw, as one of ours. */
+export declare function fromThrown(error: unknown): unknown;
+export {};
+
+// dist/ts/filters.d.ts
+import type { IdCodec } from './ids.js';
+import type { NativeIdSet, NativeIds, NativeIndex } from './native.js';
+import type { Id, IdSet } from './types.js';
+/** A filter as the native side takes it: prepared, as ids to prepare, or neither. */
+export interface NativeFilter {
+    set: NativeIdSet | undefined;
+    ids: NativeIds | undefined;
+}
+export declare function prepared<I extends Id>(set: NativeIdSet, index: NativeIndex): IdSet<I>;
+export declare function toFilter(filter: unknown, index: NativeIndex, codec: IdCodec): NativeFilter;
+/** A filter for a synchronous search, which has no other thread to prepare it on. */
+export declare function toPrepared(filter: unknown, index: NativeIndex, codec: IdCodec): NativeIdSet | undefined;
+
+// dist/ts/hits.d.ts
+import type { NativeIdSet, NativeIndex } from './native.js';
+import type { CheckedSearch } from './options.js';
+import type { Hit, Id, IdType } from './types.js';
+/** Ids and distances, nearest first. */
+export type NativeHits = [ids: ArrayLike<Id>, distances: Float32Array];
+export declare function toHits<I extends Id>([ids, distances]: NativeHits, count?: number): Hit<I>[];
+/**
+ * Memory that an index's calls pass to the native side, and that it writes to in synchronous searches. It
+ * never leaves this package, so nobody can detach it or read half an answer.
+ */
+export declare class Scratch {
+    #private;
+    readonly query: Float32Array;
+    constructor(dimensions: number, idType: IdType);
+    /** `[k, ef, exact, maxDistance]`, good for the next native call. */
+    request({ k, ef, exact, maxDistance }: CheckedSearch): Float64Array;
+    search<I extends Id>(index: NativeIndex, query: Float32Array, search: CheckedSearch, set: NativeIdSet | undefined): Hit<I>[];
+}
+
+// dist/ts/ids.d.ts
+import type { NativeIds } from './native.js';
+import type { Id, IdType } from './types.js';
+/** Ids as the native side takes them. */
+export interface IdList {
+    native: NativeIds;
+    count: number;
+}
+/** How the ids of one type are checked and passed on. */
+export interface IdCodec {
+    /** Checks one id. */
+    one(id: unknown): Id;
+    /** Reads many ids, each once. */
+    many(name: string, ids: unknown): IdList;
+}
+export declare const codecs: Record<IdType, IdCodec>;
+
+// dist/ts/jobs.d.ts
+import { Environment } from './native.js';
+import type { CheckedWork } from './options.js';
+interface JobOptions {
+    work: CheckedWork;
+    owner?: unknown;
+    /** Reject at once when aborted: the job changes nothing, so nobody has to know how it ends. */
+    readOnly?: boolean;
+}
+/** The native side of this module in this JavaScript environment. */
+export declare const environment: Environment;
+/** Throws the reason of a signal that is aborted already. */
+export declare function checkAborted({ signal }: CheckedWork): void;
+/** Starts a native job under a new token. The promise settles with what is delivered for it. */
+export declare function run<T>(start: (token: number) => void, { work, owner, readOnly }: JobOptions): Promise<T>;
+export {};
+
+// dist/ts/native.d.ts
+import type { NativeIndex as Index } from '#native';
+export { Environment, NativeIndex } from '#native';
+export type { Failure, NativeIdSet, NativeOptions } from '#native';
+/** Ids as the native side takes them. */
+export type NativeIds = Parameters<Index['idSet']>[1];
+/** Vectors as the native side takes them. */
+export type NativeVectors = Parameters<Index['add']>[2];
+
+// dist/ts/options.d.ts
+import type { NativeOptions } from './native.js';
+import type { LoadOptions, Progress, Signal } from './types.js';
+/** How a call is watched and stopped, checked. */
+export interface CheckedWork {
+    signal: Signal | undefined;
+    onProgress: ((progress: Progress) => void) | undefined;
+}
+/** What a search is asked for, checked but for the filter. */
+export interface CheckedSearch extends CheckedWork {
+    k: number;
+    /** 0: the index's own. */
+    ef: number;
+    exact: boolean;
+    /** NaN: none. */
+    maxDistance: number;
+    filter: unknown;
+}
+export declare function checkIndexOptions(options: unknown): NativeOptions;
+export declare function checkSearch(options: unknown): CheckedSearch;
+export declare function checkBatchSearch(options: unknown): CheckedSearch;
+export declare function checkWork(work: unknown): CheckedWork;
+export declare function checkVerify(options: unknown): CheckedWork & {
+    samples: number;
+    k: number;
+    ef: number;
+};
+export declare function checkLoad(options: unknown): CheckedWork & Pick<LoadOptions, 'threads' | 'idType'>;
+export declare function checkMaxVectors(maxVectors: unknown): number | undefined;
+export declare function checkPath(path: unknown): string;
+
+// dist/ts/typed-arrays.d.ts
+declare const constructors: {
+    Float32Array: Float32ArrayConstructor;
+    Float64Array: Float64ArrayConstructor;
+    Uint8Array: Uint8ArrayConstructor;
+    Int8Array: Int8ArrayConstructor;
+    BigUint64Array: BigUint64ArrayConstructor;
+};
+type Kinds = {
+    [K in keyof typeof constructors]: InstanceType<(typeof constructors)[K]>;
+};
+type Kind = keyof Kinds;
+/** The name of a typed array's class, or `undefined` for anything else. */
+export declare function kindOf(value: unknown): string | undefined;
+/** How many elements it has now; 0 if its memory is gone. */
+export declare function lengthOf(array: object): number;
+/** Whether its elements are bytes of something rather than values. */
+export declare function isBuffer(array: object): boolean;
+/** The array itself, of the given class, or a copy if another thread could write to it while it is read. */
+export declare function unshared<K extends Kind>(array: object, kind: K): Kinds[K];
+/** A new array, or `ERR_OUT_OF_MEMORY`. */
+export declare function allocate<T>(Constructor: (new (length: number) => T) & {
+    name: string;
+}, length: number): T;
+export {};
+
+// dist/ts/types.d.ts
+import type { VicinalError } from './errors.js';
+declare global {
+    /** For consumers whose `lib` does not have them yet. */
+    interface SymbolConstructor {
+        readonly dispose: unique symbol;
+        readonly asyncDispose: unique symbol;
+    }
+}
+/**
+ * How far apart two vectors are; smaller is always nearer. `'l2'`: the squared Euclidean distance.
+ * `'cosine'`: 1 − cos, in 0 … 2. `'ip'`: the negated inner product.
+ */
+export type Metric = 'l2' | 'cosine' | 'ip';
+/** A row's name: a safe integer, a `bigint` of 0 … 2^64 − 1, or a string of well-formed Unicode. */
+export type Id = number | bigint | string;
+/** The type of an index's ids, as {@link IndexOptions.idType} names it. */
+export type IdType = 'number' | 'bigint' | 'string';
+/** One vector. A `Buffer` is refused: its bytes are not values. */
+export type Vector = Float32Array | Float64Array | Uint8Array | Int8Array | readonly number[];
+/** Many vectors: one flat array, row after row, or an array of vectors. */
+export type Vectors = Float32Array | Float64Array | Uint8Array | Int8Array | readonly Vector[];
+/** Many ids. */
+export type Ids<I> = I extends number ? readonly number[] | Float64Array | Int32Array | Uint32Array : I extends bigint ? readonly bigint[] | BigUint64Array : readonly string[];
+/** A neighbor of a query. */
+export interface Hit<I> {
+    id: I;
+    /** In the index's {@link Metric}; finite or +Infinity. */
+    distance: number;
+}
+declare const members: unique symbol;
+/**
+ * A prepared filter, made by {@link VectorIndex.idSet}. It follows the changes of its index: an id that is
+ * unknown matches once it is added. On another index it is refused with `ERR_INVALID_ARGUMENT`.
+ */
+export interface IdSet<I> {
+    readonly [members]: I;
+}
+/** The ids that may be found. All but an {@link IdSet} is converted at every call. */
+export type Filter<I> = ReadonlySet<I> | Ids<I> | IdSet<I>;
+/** How far a call has come. */
+export interface Progress {
+    /** Rows. */
+    done: number;
+    /** Rows. */
+    total: number;
+    /** `'copy'`, `'insert'`, `'partition'`, `'leaves'`, `'merge'`, `'swap'`, `'write'`, `'read'` or `'verify'`. */
+    phase: string;
+}
+/** What is used of an `AbortSignal`. */
+export interface Signal {
+    readonly aborted: boolean;
+    readonly reason?: any;
+    addEventListener(type: 'abort', listener: () => void): void;
+    removeEventListener(type: 'abort', listener: () => void): void;
+}
+/** How to watch and stop a call that may take long. */
+export interface Work {
+    /** Rejects the call with the signal's reason, unless its work is already done. */
+    signal?: Signal | undefined;
+    /**
+     * Called with the progress, at most every 50 ms, and a last time with `done` = `total`. If it throws, the
+     * call is aborted and rejects with that error.
+     */
+    onProgress?: ((progress: Progress) => void) | undefined;
+}
+/** What an index is made with. */
+export interface IndexOptions {
+    /** Values a vector, 1 … 65,536. */
+    dimensions: number;
+    /** `'l2'` by default. */
+    metric?: Metric | undefined;
+    /** `'number'` by default. */
+    idType?: IdType | undefined;
+    /** How rows are kept: 32-bit floats. */
+    dtype?: 'f32' | undefined;
+    /**
+     * Links chosen per node of the graph, 2 … 256; level 0 holds up to twice as many. By default it is chosen
+     * from the data, starting at 16, and shown by {@link VectorIndex.stats}.
+     */
+    m?: number | undefined;
+    /** Size of the candidate list of an insertion into the graph, at least 1. 200 by default. */
+    efConstruction?: number | undefined;
+    /** The default of {@link SearchOptions.ef}. 64 by default. */
+    ef?: number | undefined;
+    /** The number of rows that starts the graph. 5,000 by default; 0: the first; `Infinity`: always exact. */
+    threshold?: number | undefined;
+    /** Rows that a migration publishes at once: the grain of progress, pause and steps. */
+    chunkSize?: number | undefined;
+    /** Whether the migration into the graph starts by itself. `'auto'` by default. */
+    migration?: 'auto' | 'manual' | undefined;
+    /**
+     * 1 … 1,024 threads for this index alone. By default one pool of all available cores is shared by the
+     * process's indexes.
+     */
+    threads?: number | undefined;
+    /** Where randomness starts, 0 … 2^53 − 1. The same calls and the same seed give the same graph. */
+    seed?: number | undefined;
+    /** Rows to reserve memory for; a hint, never a cap. */
+    capacity?: number | undefined;
+}
+/** What a search is asked for. */
+export interface SearchOptions<I> {
+    /** Neighbors wanted, at least 1; 10 by default. `Infinity` only with `maxDistance`: all within it, exact. */
+    k?: number | undefined;
+    /** Size of the candidate list, at least 1, then raised to `k`. The index's own by default. */
+    ef?: number | undefined;
+    /** Compare with every row instead of asking the graph. */
+    exact?: boolean | undefined;
+    /** Only neighbors whose distance is at most this. */
+    maxDistance?: number | undefined;
+    /** Only these ids. */
+    filter?: Filter<I> | undefined;
+    /** Rejects the search with the signal's reason. */
+    signal?: Signal | undefined;
+}
+/** What {@link VectorIndex.searchBatch} returns. The answer to query `i` starts at `i * k`. */
+export interface BatchHits {
+    /** By the index's id type. What is not real is 0, 0n or `''`. */
+    ids: Float64Array | BigUint64Array | string[];
+    /** What is not real is `Infinity`. */
+    distances: Float32Array;
+    /** How many of each query's `k` are real. */
+    counts: Uint32Array;
+}
+/** Where the migration from exact search into the graph stands. */
+export interface Migration {
+    /**
+     * `'exact'`: there is no graph. `'migrating'`: work runs or is queued. `'paused'`: rows wait and nothing
+     * runs. `'graph'`: nothing waits.
+     */
+    state: 'exact' | 'migrating' | 'paused' | 'graph';
+    /** Live rows in the graph. */
+    migrated: number;
+    /** Live rows. */
+    total: number;
+    /** How rows came into the graph. */
+    method?: 'insert' | 'bulk';
+    /** What stopped the migration in the background. The next `migrate()` rejects with it. */
+    error?: VicinalError;
+}
+/** The figures of an index. */
+export interface IndexStats {
+    /** Rows that a search may return. */
+    live: number;
+    /** Rows that were removed and still take their place. */
+    removed: number;
+    /** Rows that are not in the graph and found by an exact scan. */
+    tail: number;
+    /** Nodes on each level of the graph, level 0 first. */
+    levels: number[];
+    /** Links per node of level 0. */
+    meanDegree: number;
+    /** Links chosen per node. */
+    m: number;
+    /** Bytes by purpose. */
+    bytes: {
+        vectors: number;
+        codes: number;
+        links: number;
+        ids: number;
+        total: number;
+    };
+    /** The instruction set that distances are computed with. */
+    simd: string;
+    /** Threads that the index works on. */
+    threads: number;
+    migration: Migration;
+}
+/** What {@link VectorIndex.verify} looks at. */
+export interface VerifyOptions extends Work {
+    /** Rows to search for; 1,000 by default, at most all. */
+    samples?: number | undefined;
+    /** Neighbors compared per row; 10 by default. */
+    k?: number | undefined;
+    /** As in {@link SearchOptions.ef}. */
+    ef?: number | undefined;
+}
+/** What {@link VectorIndex.verify} found. */
+export interface Verification {
+    /** The share of exact neighbors that searches found, 0 … 1; 1 for an empty index. */
+    recall: number;
+    /** Live rows that no search of the graph can reach. */
+    unreachable: number;
+    /** Rows searched for. */
+    samples: number;
+}
+/** How {@link VectorIndexConstructor.load} reads a file. */
+export interface LoadOptions extends Work {
+    /** As in {@link IndexOptions.threads}; not kept in the file. */
+    threads?: number | undefined;
+    /** The id type that the file is expected to have; otherwise `ERR_INVALID_ARGUMENT`. */
+    idType?: IdType | undefined;
+}
+/**
+ * An index of vectors: exact while it is small, a graph when it grows.
+ *
+ * Every method may fail with `ERR_INVALID_ARGUMENT` and, after {@link VectorIndex.close}, with `ERR_CLOSED`;
+ * every write also with `ERR_OUT_OF_MEMORY`, and with `ERR_INTERNAL` once a bug of this package has shown.
+ * Asynchronous methods reject, the others throw. A call that fails has changed nothing. Arguments are copied
+ * before an asynchronous method returns its promise. Writes take effect in the order of the calls.
+ */
+export interface VectorIndex<I extends Id = number> {
+    /**
+     * Adds rows, all or none. They are found by searches as soon as the promise has resolved.
+     *
+     * Rejects with `ERR_DUPLICATE_ID` if an id exists or stands twice, `ERR_DIMENSION_MISMATCH`, or
+     * `ERR_INVALID_VECTOR` for values that are not finite and, under cosine, for a zero vector.
+     */
+    add(ids: Ids<I>, vectors: Vectors, work?: Work): Promise<void>;
+    /** As {@link VectorIndex.add}, but replaces the rows of ids that exist. They then count as newly inserted. */
+    upsert(ids: Ids<I>, vectors: Vectors, work?: Work): Promise<void>;
+    /** {@link VectorIndex.add} on the JavaScript thread, after the writes called before. */
+    addSync(ids: Ids<I>, vectors: Vectors): void;
+    /** Removes rows; resolves with how many existed. */
+    remove(ids: Ids<I> | I): Promise<number>;
+    /** Removes all rows. */
+    clear(): Promise<void>;
+    /** A copy of the row as it is stored, or `undefined`. */
+    get(id: I): Float32Array | undefined;
+    /** Rows in the order of the ids, zeros where there is none, and for each id 1 if it was found, else 0. */
+    getMany(ids: Ids<I>): Promise<{
+        vectors: Float32Array;
+        found: Uint8Array;
+    }>;
+    /** Whether there is a row of that id. */
+    has(id: I): boolean;
+    /** The ids that are there at this call, in the order of insertion. */
+    keys(): IterableIterator<I>;
+    /** The nearest rows, nearest first. Rejects with `ERR_DIMENSION_MISMATCH` or `ERR_INVALID_VECTOR`. */
+    search(query: Vector, options?: SearchOptions<I>): Promise<Hit<I>[]>;
+    /** {@link VectorIndex.search} on the JavaScript thread. */
+    searchSync(query: Vector, options?: SearchOptions<I>): Hit<I>[];
+    /** The neighbors of a row, without the row. Rejects with `ERR_INVALID_ARGUMENT` if there is none of that id. */
+    searchById(id: I, options?: SearchOptions<I>): Promise<Hit<I>[]>;
+    /** Many searches at once, on all threads. `k` must be finite. */
+    searchBatch(queries: Vectors, options?: SearchOptions<I> & Work): Promise<BatchHits>;
+    /** Prepares a filter that is used more than once. */
+    idSet(ids: Ids<I>): Promise<IdSet<I>>;
+    /** Rows. Readable after {@link VectorIndex.close}, as are the four below. */
+    readonly size: number;
+    /** Values a vector. */
+    readonly dimensions: number;
+    readonly metric: Metric;
+    readonly idType: IdType;
+    readonly dtype: 'f32';
+    /** Where the migration into the graph stands. */
+    readonly migration: Migration;
+    /**
+     * Brings all rows that wait into the graph, giving way to searches; below the threshold there is nothing to
+     * do. Callers join one run, and a signal rejects its own caller only. Resumes a paused migration. Rejects
+     * with what stopped the migration in the background, if something did.
+     */
+    migrate(work?: Work): Promise<{
+        vectors: number;
+        seconds: number;
+    }>;
+    /** Inserts at most so many rows, by default `chunkSize`; resolves with how many still wait. */
+    migrateStep(maxVectors?: number): Promise<number>;
+    /** Stops the migration after the chunk at hand; a pending {@link VectorIndex.migrate} stays pending. */
+    pauseMigration(): void;
+    /** Undoes {@link VectorIndex.pauseMigration}. */
+    resumeMigration(): void;
+    stats(): IndexStats;
+    /** Measures the recall of the index on its own rows, against an exact scan. */
+    verify(options?: VerifyOptions): Promise<Verification>;
+    /**
+     * Writes the index with all the writes called before, and every option but `threads`, to a file. Until it
+     * is complete, a file that is there stays as it is. Rejects with `ERR_IO`.
+     */
+    save(path: string, work?: Work): Promise<void>;
+    /**
+     * Ends the use of the index when the calls made before are over. A migration in the background stops, and
+     * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again.
+     */
+    close(): Promise<void>;
+    /** {@link VectorIndex.close}. */
+    [Symbol.asyncDispose](): Promise<void>;
+    /** {@link VectorIndex.close}, without waiting for it. */
+    [Symbol.dispose](): void;
+}
+/** The class of {@link VectorIndex}. */
+export interface VectorIndexConstructor {
+    /** Throws `ERR_INVALID_ARGUMENT` for an option that is unknown or out of range, and `ERR_OUT_OF_MEMORY`. */
+    new (options: IndexOptions & {
+        idType?: 'number' | undefined;
+    }): VectorIndex<number>;
+    new (options: IndexOptions & {
+        idType: 'bigint';
+    }): VectorIndex<bigint>;
+    new (options: IndexOptions & {
+        idType: 'string';
+    }): VectorIndex<string>;
+    readonly prototype: VectorIndex<Id>;
+    /**
+     * Reads an index from a file that {@link VectorIndex.save} wrote. Rejects with `ERR_IO`, `ERR_CORRUPT`,
+     * `ERR_VERSION` or `ERR_OUT_OF_MEMORY`.
+     */
+    load<I extends Id = number>(path: string, options?: LoadOptions): Promise<VectorIndex<I>>;
+}
+export {};
+
+// dist/ts/vector-index.d.ts
+import type * as types from './types.js';
+import type { Id } from './types.js';
+/** An index of vectors: exact while it is small, a graph when it grows. */
+export type VectorIndex<I extends Id = number> = types.VectorIndex<I>;
+export declare const VectorIndex: types.VectorIndexConstructor;
+
+// dist/ts/vectors.d.ts
+import type { NativeVectors } from './native.js';
+/** Vectors, row after row. */
+export interface Rows {
+    values: NativeVectors;
+    count: number;
+}
+/** Reads a query into `scratch`, or into memory of its own where user code might run meanwhile. */
+export declare function toQuery(query: unknown, scratch: Float32Array): Float32Array;
+export declare function toRows(name: string, vectors: unknown, dimensions: number): Rows;
