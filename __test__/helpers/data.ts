@@ -38,3 +38,7 @@ export function sleep(milliseconds: number): Promise<void> {
     setTimeout(resolve, milliseconds)
   })
 }
+
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(5)
+}

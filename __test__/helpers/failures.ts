@@ -29,3 +29,13 @@ function checkShape(t: ExecutionContext, error: Error, code: ErrorCode): void {
   t.is(error.name, 'VicinalError')
   t.is((error as VicinalError).code, code)
 }
+
+/** Checks that the promise is rejected with this very value. */
+export async function rejectsWith(t: ExecutionContext, promise: Promise<unknown>, reason: unknown): Promise<void> {
+  const outcome = await promise.then(
+    () => ({ resolved: true }),
+    (error: unknown) => ({ error }),
+  )
+  t.true('error' in outcome, 'rejected')
+  t.is((outcome as { error: unknown }).error, reason)
+}
