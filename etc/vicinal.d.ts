@@ -1,8 +1,8 @@
-// dist/index.d.mts
+// index.d.mts
 export { VectorIndex, VicinalError } from './index.js';
 export type * from './index.js';
 
-// dist/index.d.ts
+// index.d.ts
 /**
  * An embedded vector index: exact while small, a graph when it grows, one migration between them.
  *
@@ -13,7 +13,7 @@ export { VectorIndex } from './ts/vector-index.js';
 export type { ErrorCode } from './ts/errors.js';
 export type { BatchHits, Filter, Hit, Id, IdSet, Ids, IdType, IndexOptions, IndexStats, LoadOptions, Metric, Migration, Progress, SearchOptions, Signal, Vector, VectorIndexConstructor, Vectors, Verification, VerifyOptions, Work, } from './ts/types.js';
 
-// dist/ts/errors.d.ts
+// errors.d.ts
 import type { Failure } from './native.js';
 declare const codes: readonly ["ERR_INVALID_ARGUMENT", "ERR_DIMENSION_MISMATCH", "ERR_INVALID_VECTOR", "ERR_DUPLICATE_ID", "ERR_CLOSED", "ERR_READ_ONLY", "ERR_LOCKED", "ERR_CORRUPT", "ERR_VERSION", "ERR_IO", "ERR_OUT_OF_MEMORY", "ERR_INTERNAL"];
 /** What went wrong, in a word that does not change between versions. */
@@ -29,145 +29,18 @@ export declare class VicinalError extends Error {
 export declare function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError;
 export declare function closed(): VicinalError;
 export declare function fromFailure({ code, message, cause }: Failure): VicinalError;
-/** An error that a native call threw, as one of ours. */
+/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. */
 export declare function fromThrown(error: unknown): unknown;
 export {};
 
-// dist/ts/filters.d.ts
-import type { IdCodec } from './ids.js';
-import type { NativeIdSet, NativeIds, NativeIndex } from './native.js';
-import type { Id, IdSet } from './types.js';
-/** A filter as the native side takes it: prepared, as ids to prepare, or neither. */
-export interface NativeFilter {
-    set: NativeIdSet | undefined;
-    ids: NativeIds | undefined;
-}
-export declare function prepared<I extends Id>(set: NativeIdSet, index: NativeIndex): IdSet<I>;
-export declare function toFilter(filter: unknown, index: NativeIndex, codec: IdCodec): NativeFilter;
-/** A filter for a synchronous search, which has no other thread to prepare it on. */
-export declare function toPrepared(filter: unknown, index: NativeIndex, codec: IdCodec): NativeIdSet | undefined;
+// vector-index.d.ts
+import type * as types from './types.js';
+import type { Id } from './types.js';
+/** An index of vectors: exact while it is small, a graph when it grows. */
+export type VectorIndex<I extends Id = number> = types.VectorIndex<I>;
+export declare const VectorIndex: types.VectorIndexConstructor;
 
-// dist/ts/hits.d.ts
-import type { NativeIdSet, NativeIndex } from './native.js';
-import type { CheckedSearch } from './options.js';
-import type { Hit, Id, IdType } from './types.js';
-/** Ids and distances, nearest first. */
-export type NativeHits = [ids: ArrayLike<Id>, distances: Float32Array];
-export declare function toHits<I extends Id>([ids, distances]: NativeHits, count?: number): Hit<I>[];
-/**
- * Memory that an index's calls pass to the native side, and that it writes to in synchronous searches. It
- * never leaves this package, so nobody can detach it or read half an answer.
- */
-export declare class Scratch {
-    #private;
-    readonly query: Float32Array;
-    constructor(dimensions: number, idType: IdType);
-    /** `[k, ef, exact, maxDistance]`, good for the next native call. */
-    request({ k, ef, exact, maxDistance }: CheckedSearch): Float64Array;
-    search<I extends Id>(index: NativeIndex, query: Float32Array, search: CheckedSearch, set: NativeIdSet | undefined): Hit<I>[];
-}
-
-// dist/ts/ids.d.ts
-import type { NativeIds } from './native.js';
-import type { Id, IdType } from './types.js';
-/** Ids as the native side takes them. */
-export interface IdList {
-    native: NativeIds;
-    count: number;
-}
-/** How the ids of one type are checked and passed on. */
-export interface IdCodec {
-    /** Checks one id. */
-    one(id: unknown): Id;
-    /** Reads many ids, each once. */
-    many(name: string, ids: unknown): IdList;
-}
-export declare const codecs: Record<IdType, IdCodec>;
-
-// dist/ts/jobs.d.ts
-import { Environment } from './native.js';
-import type { CheckedWork } from './options.js';
-interface JobOptions {
-    work: CheckedWork;
-    owner?: unknown;
-    /** Reject at once when aborted: the job changes nothing, so nobody has to know how it ends. */
-    readOnly?: boolean;
-}
-/** The native side of this module in this JavaScript environment. */
-export declare const environment: Environment;
-/** Throws the reason of a signal that is aborted already. */
-export declare function checkAborted({ signal }: CheckedWork): void;
-/** Starts a native job under a new token. The promise settles with what is delivered for it. */
-export declare function run<T>(start: (token: number) => void, { work, owner, readOnly }: JobOptions): Promise<T>;
-export {};
-
-// dist/ts/native.d.ts
-import type { NativeIndex as Index } from '#native';
-export { Environment, NativeIndex } from '#native';
-export type { Failure, NativeIdSet, NativeOptions } from '#native';
-/** Ids as the native side takes them. */
-export type NativeIds = Parameters<Index['idSet']>[1];
-/** Vectors as the native side takes them. */
-export type NativeVectors = Parameters<Index['add']>[2];
-
-// dist/ts/options.d.ts
-import type { NativeOptions } from './native.js';
-import type { LoadOptions, Progress, Signal } from './types.js';
-/** How a call is watched and stopped, checked. */
-export interface CheckedWork {
-    signal: Signal | undefined;
-    onProgress: ((progress: Progress) => void) | undefined;
-}
-/** What a search is asked for, checked but for the filter. */
-export interface CheckedSearch extends CheckedWork {
-    k: number;
-    /** 0: the index's own. */
-    ef: number;
-    exact: boolean;
-    /** NaN: none. */
-    maxDistance: number;
-    filter: unknown;
-}
-export declare function checkIndexOptions(options: unknown): NativeOptions;
-export declare function checkSearch(options: unknown): CheckedSearch;
-export declare function checkBatchSearch(options: unknown): CheckedSearch;
-export declare function checkWork(work: unknown): CheckedWork;
-export declare function checkVerify(options: unknown): CheckedWork & {
-    samples: number;
-    k: number;
-    ef: number;
-};
-export declare function checkLoad(options: unknown): CheckedWork & Pick<LoadOptions, 'threads' | 'idType'>;
-export declare function checkMaxVectors(maxVectors: unknown): number | undefined;
-export declare function checkPath(path: unknown): string;
-
-// dist/ts/typed-arrays.d.ts
-declare const constructors: {
-    Float32Array: Float32ArrayConstructor;
-    Float64Array: Float64ArrayConstructor;
-    Uint8Array: Uint8ArrayConstructor;
-    Int8Array: Int8ArrayConstructor;
-    BigUint64Array: BigUint64ArrayConstructor;
-};
-type Kinds = {
-    [K in keyof typeof constructors]: InstanceType<(typeof constructors)[K]>;
-};
-type Kind = keyof Kinds;
-/** The name of a typed array's class, or `undefined` for anything else. */
-export declare function kindOf(value: unknown): string | undefined;
-/** How many elements it has now; 0 if its memory is gone. */
-export declare function lengthOf(array: object): number;
-/** Whether its elements are bytes of something rather than values. */
-export declare function isBuffer(array: object): boolean;
-/** The array itself, of the given class, or a copy if another thread could write to it while it is read. */
-export declare function unshared<K extends Kind>(array: object, kind: K): Kinds[K];
-/** A new array, or `ERR_OUT_OF_MEMORY`. */
-export declare function allocate<T>(Constructor: (new (length: number) => T) & {
-    name: string;
-}, length: number): T;
-export {};
-
-// dist/ts/types.d.ts
+// types.d.ts
 import type { VicinalError } from './errors.js';
 declare global {
     /** For consumers whose `lib` does not have them yet. */
@@ -469,20 +342,11 @@ export interface VectorIndexConstructor {
 }
 export {};
 
-// dist/ts/vector-index.d.ts
-import type * as types from './types.js';
-import type { Id } from './types.js';
-/** An index of vectors: exact while it is small, a graph when it grows. */
-export type VectorIndex<I extends Id = number> = types.VectorIndex<I>;
-export declare const VectorIndex: types.VectorIndexConstructor;
-
-// dist/ts/vectors.d.ts
-import type { NativeVectors } from './native.js';
-/** Vectors, row after row. */
-export interface Rows {
-    values: NativeVectors;
-    count: number;
-}
-/** Reads a query into `scratch`, or into memory of its own where user code might run meanwhile. */
-export declare function toQuery(query: unknown, scratch: Float32Array): Float32Array;
-export declare function toRows(name: string, vectors: unknown, dimensions: number): Rows;
+// native.d.ts
+import type { NativeIndex as Index } from '#native';
+export { Environment, NativeIndex } from '#native';
+export type { Failure, NativeIdSet, NativeOptions } from '#native';
+/** Ids as the native side takes them. */
+export type NativeIds = Parameters<Index['idSet']>[1];
+/** Vectors as the native side takes them. */
+export type NativeVectors = Parameters<Index['add']>[2];

@@ -28,7 +28,7 @@ export declare class NativeIndex {
   get size(): number
   has(id: number | bigint | string): boolean
   get(id: number | bigint | string): Float32Array | null
-  /** Tells V8 by how much the memory that this object keeps has grown or shrunk. */
+  /** Tells V8 how much memory this object keeps, as of the last write. */
   account(): void
   /** Settles `token` when the calls accepted before are over and the index is closed. */
   close(token: Token): void
@@ -48,11 +48,11 @@ export declare class NativeIndex {
   searchInto(query: Float32Array, request: Float64Array, ids: BigUint64Array, distances: Float32Array, set?: NativeIdSet | undefined | null): number
   /** Returns however many there are. */
   searchSync(query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null): [Float64Array | BigUint64Array | string[], Float32Array]
-  /** Settles `token` with `NativeHits`. */
+  /** Settles `token` with `[ids, distances]`. */
   search(token: Token, query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | Strings | undefined): void
-  /** Settles `token` with `NativeHits`, the row of `id` itself left out. */
+  /** Settles `token` with `[ids, distances]`, the row of `id` itself left out. */
   searchById(token: Token, id: number | bigint | string, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | Strings | undefined): void
-  /** Settles `token` with `NativeBatch`. */
+  /** Settles `token` with `[ids, distances, counts]`. */
   searchBatch(token: Token, queries: Float32Array | Float64Array | Uint8Array | Int8Array, request: Float64Array, set: NativeIdSet | undefined | null, filter: Float64Array | BigUint64Array | Strings | undefined, progress: boolean): void
   /** Settles `token` with a `NativeIdSet`. */
   idSet(token: Token, ids: Float64Array | BigUint64Array | Strings): void

@@ -47,14 +47,14 @@ export function fromFailure({ code, message, cause }: Failure): VicinalError {
   return new VicinalError(toCode(code), message, cause === undefined ? undefined : { cause: new Error(cause) })
 }
 
-/** An error that a native call threw, as one of ours. */
+/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. */
 export function fromThrown(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof VicinalError) return error
-  const { cause } = error
-  const code = toCode((error as { code?: unknown }).code)
-  return new VicinalError(code, error.message, cause === undefined ? undefined : { cause })
+  const { code, message, cause } = Object(error) as { code?: unknown; message?: unknown; cause?: unknown }
+  if (error instanceof VicinalError || typeof message !== 'string') return error
+  return new VicinalError(toCode(code), message, cause === undefined ? undefined : { cause })
 }
 
+/** A value as messages show it. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (typeof value === 'bigint') return `${value}n`

@@ -3,13 +3,10 @@
 use crate::distance::Panels;
 use crate::error::Result;
 use crate::topk::{Key, TopK};
-use crate::vectors::{Query, RowsView};
+use crate::vectors::{Query, RowsView, pack};
 
 /// Rows scored at once.
 const GROUP: usize = 64;
-
-/// Rows packed at once as the columns of a tile; at 128 dimensions they stay in the second-level cache.
-const COLUMNS: usize = 256;
 
 /// Calls `visit` with every one of `slots` at its distance from `query`.
 pub(crate) fn scan(
@@ -33,37 +30,27 @@ pub(crate) fn scan(
     }
 }
 
-/// Buffers of [`scan_many`].
-#[derive(Default)]
-pub(crate) struct Tiles {
-    panels: Panels,
-    columns: Vec<u32>,
-    distances: Vec<f32>,
-}
-
 /// Pushes every one of `slots` at its distance from each of `queries`, if that is at most `max_distance`, to the
-/// query's top, by dense tiles. Each top is scored anew at the end by the kernel of [`scan`], so that both give the
-/// same distances.
+/// query's top. The queries are packed, and the rows stream past them: each is read once for all of them.
 pub(crate) fn scan_many(
     rows: RowsView<'_>,
     queries: &[Query<'_>],
     mut slots: impl Iterator<Item = u32>,
     max_distance: f32,
-    tiles: &mut Tiles,
     tops: &mut [TopK],
 ) -> Result<()> {
+    let mut panels = Panels::default();
+    pack(queries, &mut panels)?;
+    let mut distances = vec![0.0; GROUP * panels.width()];
     loop {
-        tiles.columns.clear();
-        tiles.columns.extend(slots.by_ref().take(COLUMNS));
-        if tiles.columns.is_empty() {
+        let group: Vec<u32> = slots.by_ref().take(GROUP).collect();
+        if group.is_empty() {
             return Ok(());
         }
-        rows.pack(tiles.columns.iter().copied(), &mut tiles.panels)?;
-        let width = tiles.panels.width();
-        tiles.distances.resize(queries.len() * width, 0.0);
-        rows.tile(queries, &tiles.columns, &tiles.panels, &mut tiles.distances);
-        for (distances, top) in tiles.distances.chunks(width).zip(tops.iter_mut()) {
-            for (&distance, &slot) in distances.iter().zip(&tiles.columns) {
+        let distances = &mut distances[..group.len() * panels.width()];
+        rows.tile(&group, queries, &panels, distances);
+        for (&slot, distances) in group.iter().zip(distances.chunks(panels.width())) {
+            for (&distance, top) in distances.iter().zip(tops.iter_mut()) {
                 if distance <= max_distance {
                     top.push(Key::new(distance, slot));
                 }

@@ -16,6 +16,7 @@ mod migration;
 mod options;
 mod os;
 mod pools;
+mod storage;
 mod topk;
 mod vectors;
 mod work;

@@ -26,6 +26,17 @@ pub enum IdType {
     String,
 }
 
+impl IdType {
+    /// The name that JavaScript sees.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::BigInt => "bigint",
+            Self::String => "string",
+        }
+    }
+}
+
 /// What an index is made with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {

@@ -1,6 +1,53 @@
-//! The few things asked of the operating system that the standard library does not offer. All are hints: a system
-//! that does not know them is served without.
+//! The few things asked of the operating system that the standard library does not offer.
 #![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+
+/// Zeroed memory, straight from the system where it can be had from there: pages that nobody touches take no memory. An
+/// allocator would zero by hand what it serves from memory that was used before.
+pub(crate) struct Zeros {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: an owned piece of memory; how it is shared is up to who uses the pointer.
+unsafe impl Send for Zeros {}
+
+impl Zeros {
+    /// At least page-aligned on Unix, 16-aligned elsewhere; `bytes` must not be 0. `None` if the system refuses.
+    pub(crate) fn new(bytes: usize) -> Option<Self> {
+        #[cfg(unix)]
+        // SAFETY: a fresh private mapping touches nothing that exists.
+        let start = unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let start = libc::mmap(std::ptr::null_mut(), bytes, access, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0);
+            if start == libc::MAP_FAILED { std::ptr::null_mut() } else { start.cast() }
+        };
+        #[cfg(not(unix))]
+        // SAFETY: the caller gives a size other than 0.
+        let start = unsafe { std::alloc::alloc_zeroed(std::alloc::Layout::from_size_align(bytes, 16).ok()?) };
+        Some(Self { start: NonNull::new(start)?, bytes })
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+}
+
+impl Drop for Zeros {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        // SAFETY: the mapping was made with this size by `new`, and is given back once.
+        unsafe {
+            libc::munmap(self.start.as_ptr().cast(), self.bytes);
+        }
+        #[cfg(not(unix))]
+        // SAFETY: the memory was allocated with this layout by `new`, and is freed once.
+        unsafe {
+            std::alloc::dealloc(self.start.as_ptr(), std::alloc::Layout::from_size_align_unchecked(self.bytes, 16));
+        }
+    }
+}
 
 /// Asks for huge pages behind `bytes` bytes from `start` on: fewer page faults and misses of the address cache.
 pub(crate) fn advise_huge_pages(start: *mut u8, bytes: usize) {

@@ -36,12 +36,6 @@ impl Key {
         Self(self.0 | 1)
     }
 
-    /// The same key with its spare bit clear.
-    #[inline]
-    pub(crate) fn unmarked(self) -> Self {
-        Self(self.0 & !1)
-    }
-
     #[inline]
     pub(crate) fn is_marked(self) -> bool {
         self.0 & 1 == 1

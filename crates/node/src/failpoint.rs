@@ -10,6 +10,7 @@ static POINT: Mutex<String> = Mutex::new(String::new());
 
 /// Makes the next job named `point` (`'add'`, `'search'`, `'migrate'` …) of the process panic. For tests.
 #[napi]
+#[cfg_attr(test, allow(dead_code, reason = "only JavaScript calls it"))]
 pub fn fail_next(point: String) {
     *POINT.lock() = point;
     ARMED.store(true, Ordering::Release);

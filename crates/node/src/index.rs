@@ -2,9 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use napi::bindgen_prelude::{Env, Float32Array, ObjectFinalize};
+use napi::bindgen_prelude::{Env, ObjectFinalize};
 use napi_derive::napi;
 use vicinal_core::{Error, IdType, Index, Metric, Options, Result};
 
@@ -16,7 +15,8 @@ use crate::ids::{One, Owned};
 use crate::job::Job;
 use crate::lane::Lane;
 use crate::mailbox::Token;
-use crate::output::Payload;
+use crate::memory::Memory;
+use crate::output::{Payload, Row};
 
 #[napi(custom_finalize)]
 pub struct NativeIndex {
@@ -24,10 +24,9 @@ pub struct NativeIndex {
     pub(crate) lane: Lane,
     pub(crate) gate: Gate,
     pub(crate) home: Arc<Home>,
+    pub(crate) memory: Memory,
     /// By which `home` knows it.
     number: u64,
-    /// Bytes that V8 has been told of.
-    reported: AtomicI64,
 }
 
 /// What an index is made with; what is left out has the core's default.
@@ -114,33 +113,28 @@ impl NativeIndex {
         self.sync("has", || self.core.has(Owned::new(id)?.id()))
     }
 
-    #[napi]
-    pub fn get(
-        &self,
-        #[napi(ts_arg_type = "number | bigint | string")] id: One,
-    ) -> Result<Option<Float32Array>, Thrown> {
-        let row = self.sync("get", || self.core.get(Owned::new(id)?.id()))?;
-        Ok(row.map(Float32Array::new))
+    #[napi(ts_return_type = "Float32Array | null")]
+    pub fn get(&self, #[napi(ts_arg_type = "number | bigint | string")] id: One) -> Result<Option<Row>, Thrown> {
+        self.sync("get", || Ok(self.core.get(Owned::new(id)?.id())?.map(Row)))
     }
 
-    /// Tells V8 by how much the memory that this object keeps has grown or shrunk.
+    /// Tells V8 how much memory this object keeps, as of the last write.
     #[napi(catch_unwind)]
     pub fn account(&self, env: &Env) -> napi::Result<()> {
-        let bytes = self.core.stats().map_or(0, |stats| i64::try_from(stats.bytes.total).unwrap_or(i64::MAX));
-        env.adjust_external_memory(bytes - self.reported.swap(bytes, Ordering::Relaxed))?;
-        Ok(())
+        self.memory.tell(env)
     }
 
     /// Settles `token` when the calls accepted before are over and the index is closed.
     #[napi]
     pub fn close(&self, env: &Env, token: Token) {
         let job = Job::new(env, &self.home, token, false, Some(&self.core), None);
-        let core = self.core.clone();
+        let (core, memory) = (self.core.clone(), self.memory.clone());
         // Closing waits for the background migration, which the last call's thread should not have to.
         self.gate.when_empty(Box::new(move || {
             executor::spawn(Box::new(move || {
                 job.run("close", |_| {
                     core.close();
+                    memory.measure(&core);
                     Ok(Payload::Nothing)
                 });
             }));
@@ -150,15 +144,9 @@ impl NativeIndex {
 
 impl NativeIndex {
     fn hold(home: &Arc<Home>, core: Index) -> Self {
-        let number = home.adopt(&core);
-        Self {
-            core,
-            lane: Lane::default(),
-            gate: Gate::default(),
-            home: Arc::clone(home),
-            number,
-            reported: AtomicI64::new(0),
-        }
+        let (number, memory) = (home.adopt(&core), Memory::default());
+        memory.measure(&core);
+        Self { core, lane: Lane::default(), gate: Gate::default(), home: Arc::clone(home), memory, number }
     }
 
     /// A job that is over before the index closes.
@@ -179,12 +167,11 @@ impl NativeIndex {
 
 impl ObjectFinalize for NativeIndex {
     fn finalize(self, env: Env) -> napi::Result<()> {
-        let Self { core, home, number, reported, .. } = self;
+        let Self { core, home, memory, number, .. } = self;
         home.disown(number);
         // The last handle stops the index's work and frees its memory, which this thread should not wait for.
         executor::spawn(Box::new(move || drop(core)));
-        env.adjust_external_memory(-reported.into_inner())?;
-        Ok(())
+        memory.forget(&env)
     }
 }
 

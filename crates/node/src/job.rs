@@ -73,7 +73,11 @@ impl Job {
             }
         };
         let done = Box::new(settle.clone());
-        if let Err(error) = guarded(index.as_ref(), point, || Ok(body(work, done))) {
+        let body = || {
+            body(work, done);
+            Ok(())
+        };
+        if let Err(error) = guarded(index.as_ref(), point, body) {
             settle(Err(error));
         }
     }

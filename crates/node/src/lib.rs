@@ -26,6 +26,7 @@ mod job;
 mod keys;
 mod lane;
 mod mailbox;
+mod memory;
 mod output;
 mod progress;
 mod reports;

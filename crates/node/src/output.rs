@@ -50,6 +50,9 @@ pub enum IdArray {
     Strings(Texts),
 }
 
+/// One row.
+pub struct Row(pub(crate) Vec<f32>);
+
 /// What lies in the mailbox, as `[token, tag, value, …]`.
 pub struct Batch(pub(crate) Vec<Message>);
 
@@ -101,6 +104,12 @@ impl ToNapiValue for IdArray {
             // SAFETY: `env` is live, by the contract of this function.
             Self::Strings(texts) => unsafe { Vec::to_napi_value(env, texts.iter().collect()) },
         }
+    }
+}
+
+impl ToNapiValue for Row {
+    unsafe fn to_napi_value(env: sys::napi_env, row: Self) -> napi::Result<sys::napi_value> {
+        typed_array!(env, row.0, Float32Array, Float32ArraySlice)
     }
 }
 

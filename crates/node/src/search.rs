@@ -72,7 +72,7 @@ impl NativeIndex {
         })
     }
 
-    /// Settles `token` with `NativeHits`.
+    /// Settles `token` with `[ids, distances]`.
     #[napi]
     pub fn search(
         &self,
@@ -89,7 +89,7 @@ impl NativeIndex {
         Ok(())
     }
 
-    /// Settles `token` with `NativeHits`, the row of `id` itself left out.
+    /// Settles `token` with `[ids, distances]`, the row of `id` itself left out.
     #[napi]
     pub fn search_by_id(
         &self,
@@ -106,9 +106,9 @@ impl NativeIndex {
         Ok(())
     }
 
-    /// Settles `token` with `NativeBatch`.
+    /// Settles `token` with `[ids, distances, counts]`.
     #[napi]
-    #[expect(clippy::too_many_arguments, reason = "they are the call's, and JavaScript names none of them")]
+    #[allow(clippy::too_many_arguments, reason = "they are the call's, and JavaScript has no names for them")]
     pub fn search_batch(
         &self,
         env: &Env,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
-use vicinal_core::{Index, Result, Work};
+use vicinal_core::{Index, Migrated, Result, Work};
 
 use crate::error::Thrown;
+use crate::executor;
 use crate::ids::Many;
 use crate::index::NativeIndex;
 use crate::mailbox::Token;
@@ -55,7 +56,9 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
     ) -> Result<(), Thrown> {
         self.lane.wait();
-        self.sync("add", || self.core.add(&ids.to_ids()?, &vectors.to_f32()?, &Work::default()))
+        self.sync("add", || self.core.add(&ids.to_ids()?, &vectors.to_f32()?, &Work::default()))?;
+        self.memory.measure(&self.core);
+        Ok(())
     }
 
     #[napi]
@@ -95,10 +98,18 @@ impl NativeIndex {
     #[napi]
     pub fn migrate(&self, env: &Env, token: Token, progress: bool) {
         let job = crate::job::Job::new(env, &self.home, token, progress, Some(&self.core), None);
-        let core = self.core.clone();
+        let (core, memory) = (self.core.clone(), self.memory.clone());
         self.lane.push(Box::new(move || {
             job.start("migrate", |work, done| {
-                core.start_migration(work, Box::new(|result| done(result.map(Payload::Migrated))));
+                let index = core.clone();
+                // On a thread of ours: the core may call this while it holds what `measure` waits for.
+                let done = move |result: Result<Migrated>| {
+                    executor::spawn(Box::new(move || {
+                        memory.measure(&index);
+                        done(result.map(Payload::Migrated));
+                    }));
+                };
+                core.start_migration(work, Box::new(done));
             });
         }));
     }
@@ -114,7 +125,13 @@ impl NativeIndex {
         body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
     ) {
         let job = self.job(env, token, progress);
-        let core = self.core.clone();
-        self.lane.push(Box::new(move || job.run(point, |work| body(&core, work))));
+        let (core, memory) = (self.core.clone(), self.memory.clone());
+        self.lane.push(Box::new(move || {
+            job.run(point, |work| {
+                let result = body(&core, work);
+                memory.measure(&core);
+                result
+            });
+        }));
     }
 }

@@ -1,5 +1,7 @@
 //! How many links a node gets: more where the data has more directions to go.
 
+use rayon::prelude::*;
+
 use crate::topk::{Key, TopK};
 use crate::vectors::RowsView;
 
@@ -18,7 +20,7 @@ const NEIGHBORS: usize = 20;
 /// M by the dimensionality from which on it is used. Lists are padded to whole cache lines, so the steps are large.
 const DEGREES: [(f64, usize); 3] = [(0.0, DEFAULT_M), (24.0, 24), (40.0, 32)];
 
-/// M for the rows below `len`, from their local intrinsic dimensionality.
+/// M for the rows below `len`, from their local intrinsic dimensionality. Runs on the build threads.
 pub(crate) fn choose_degree(rows: RowsView<'_>, len: usize) -> usize {
     let dimensionality = intrinsic_dimensionality(rows, len);
     let fitting = DEGREES.iter().rev().find(|(from, _)| dimensionality >= *from);
@@ -31,8 +33,8 @@ fn intrinsic_dimensionality(rows: RowsView<'_>, len: usize) -> f64 {
     let among = len.min(AMONG);
     let step = |count: usize| (len / count.max(1)).max(1);
     let others: Vec<u32> = (0..len as u32).step_by(step(among)).collect();
-    let mut top = TopK::default();
-    let estimates = (0..len as u32).step_by(step(SAMPLES)).filter_map(|sample| {
+    let samples = (0..len as u32).into_par_iter().step_by(step(SAMPLES));
+    let estimates = samples.map_init(TopK::default, |top, sample| {
         top.reset(NEIGHBORS);
         crate::flat::scan(rows, rows.query(sample), others.iter().copied(), |key| {
             if key.slot() != sample && key.distance() > 0.0 {
@@ -41,7 +43,7 @@ fn intrinsic_dimensionality(rows: RowsView<'_>, len: usize) -> f64 {
         });
         estimate(top.sorted())
     });
-    let mut estimates: Vec<f64> = estimates.collect();
+    let mut estimates: Vec<f64> = estimates.flatten_iter().collect();
     estimates.sort_unstable_by(f64::total_cmp);
     estimates.get(estimates.len() / 2).copied().unwrap_or(0.0)
 }
@@ -59,6 +61,10 @@ mod tests {
     use crate::options::Metric;
     use crate::vectors::{Rows, Space};
 
+    fn on_pool(work: impl FnOnce() -> usize + Send) -> usize {
+        rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(work)
+    }
+
     /// M for points that fill a cube of so many dimensions, within many more.
     fn check(dimensions: usize, expected: usize) {
         let rows = Rows::new(Space::new(Metric::L2, 96));
@@ -73,7 +79,7 @@ mod tests {
             writer.push(&row).unwrap();
         }
         writer.publish();
-        assert_eq!(choose_degree(rows.view(), 2_000), expected, "{dimensions} dimensions");
+        assert_eq!(on_pool(|| choose_degree(rows.view(), 2_000)), expected, "{dimensions} dimensions");
     }
 
     #[test]
@@ -90,6 +96,6 @@ mod tests {
         let mut writer = rows.writer();
         (0..100).for_each(|_| writer.push(&[1.0; 4]).unwrap());
         writer.publish();
-        assert_eq!(choose_degree(rows.view(), 100), DEFAULT_M);
+        assert_eq!(on_pool(|| choose_degree(rows.view(), 100)), DEFAULT_M);
     }
 }

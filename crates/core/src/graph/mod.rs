@@ -8,6 +8,7 @@ mod degree;
 mod insert;
 mod links;
 mod prune;
+mod restore;
 mod scratch;
 mod search;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(crate) use degree::{DEFAULT_M, choose_degree};
 pub(crate) use insert::{Batch, Insertion};
+pub(crate) use links::Link;
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
 
@@ -23,7 +25,7 @@ use crate::vectors::{Blocks, Rows, RowsView, View};
 use links::{Links, LinksView, List};
 
 /// No node reaches a higher level, whatever its luck.
-const MAX_LEVEL: usize = 15;
+pub(crate) const MAX_LEVEL: usize = 15;
 
 pub(crate) struct Graph {
     m: usize,

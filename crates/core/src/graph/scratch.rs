@@ -71,6 +71,7 @@ pub(crate) struct Scratch {
 /// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.
 #[derive(Default)]
 pub(crate) struct ScratchPool {
+    #[expect(clippy::vec_box, reason = "a pointer is moved, not hundreds of bytes")]
     idle: Mutex<Vec<Box<Scratch>>>,
 }
 

@@ -80,6 +80,7 @@ impl GraphView<'_> {
                 scratch.beam.insert(key);
             }
         }
+        let limit = self.limit();
         while let Some(key) = scratch.beam.pop() {
             if let Some(next) = scratch.beam.peek().filter(|_| level == 0) {
                 self.base.prefetch(next.slot() as usize);
@@ -89,7 +90,7 @@ impl GraphView<'_> {
             };
             list.read(&mut scratch.neighbors);
             let Scratch { neighbors, visited, .. } = scratch;
-            neighbors.retain(|&node| (node as usize) < self.limit() && visited.insert(node));
+            neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
             scratch.distances.resize(scratch.neighbors.len(), 0.0);
             self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {

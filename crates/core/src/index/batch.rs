@@ -9,7 +9,7 @@ use super::Inner;
 use super::reader::Reader;
 use super::state::State;
 use crate::error::{Error, Result};
-use crate::flat::{self, Tiles};
+use crate::flat;
 use crate::ids::Ids;
 use crate::options::SearchOptions;
 use crate::topk::{Key, TopK};
@@ -63,7 +63,7 @@ impl Inner {
         self.check_search(options)?;
         let state = self.state.load_full();
         let dimensions = self.options.dimensions;
-        if queries.len() % dimensions != 0 {
+        if !queries.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
             return Err(Error::DimensionMismatch { row: None, got: queries.len(), expected });
         }
@@ -166,7 +166,7 @@ fn scan(reader: &Reader<'_>, queries: &[Query<'_>]) -> Result<Vec<Vec<Key>>> {
     let request = reader.request();
     let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::of(request.k)).collect();
     let slots = reader.admitted(0..rows.len());
-    flat::scan_many(rows, queries, slots, request.max_distance, &mut Tiles::default(), &mut tops)?;
+    flat::scan_many(rows, queries, slots, request.max_distance, &mut tops)?;
     // Scored anew by the kernel of single searches, so that both answer with the same distances.
     let rescored = queries.iter().zip(&mut tops).map(|(query, top)| {
         let slots: Vec<u32> = top.sorted().iter().map(|key| key.slot()).collect();

@@ -74,10 +74,10 @@ impl Equals {
         let hash = hash(rows.given(slot));
         let leaders = self.leaders.lock();
         let equal = |leader: &Leader| leader.hash == hash && rows.given(leader.slot) == rows.given(slot);
-        if let Some(leader) = leaders.find(spread(hash), equal) {
-            if let Some(group) = self.groups.write().get_mut(&leader.slot) {
-                group.remove(slot);
-            }
+        if let Some(leader) = leaders.find(spread(hash), equal)
+            && let Some(group) = self.groups.write().get_mut(&leader.slot)
+        {
+            group.remove(slot);
         }
     }
 
@@ -99,9 +99,10 @@ impl Equals {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let groups = self.groups.read();
-        let followers: usize = groups.values().map(RoaringBitmap::serialized_size).sum();
-        self.leaders.lock().allocation_size() + followers
+        // One lock after the other: writers take the leaders' first and hold both.
+        let leaders = self.leaders.lock().allocation_size();
+        let followers: usize = self.groups.read().values().map(RoaringBitmap::serialized_size).sum();
+        leaders + followers
     }
 }
 

@@ -42,7 +42,7 @@ impl Inner {
         let control = self.migrator.control();
         let migrated = state.migrated();
         let waits = control.end() > migrated;
-        let is_running = control.running || control.wants_run(migrated);
+        let is_running = control.wants_run(migrated);
         let migration_state = match (state.graph.get().is_some(), waits) {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
@@ -165,7 +165,7 @@ impl Inner {
         let graph = match state.graph.get() {
             Some(graph) => graph,
             None => {
-                let m = self.options.m.unwrap_or_else(|| choose_degree(state.rows.view(), region));
+                let m = self.options.m.unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.view(), region)));
                 state.graph.get_or_init(|| Graph::new(m, self.options.seed))
             }
         };

@@ -3,6 +3,7 @@
 mod batch;
 mod equals;
 mod migrate;
+mod persist;
 mod read;
 mod reader;
 mod state;
@@ -27,6 +28,7 @@ use crate::ids::{Id, IdSet, Ids};
 use crate::migration::{Migrated, MigrationDone, Migrator};
 use crate::options::{IdType, Options, SearchOptions};
 use crate::pools::Pools;
+use crate::storage::System;
 use crate::work::Work;
 use read::Source;
 use write::Existing;
@@ -44,6 +46,7 @@ struct Handle(Arc<Inner>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.stop();
+        self.0.settle_migrations();
     }
 }
 
@@ -231,6 +234,12 @@ impl Index {
         Ok(())
     }
 
+    /// What the index takes in memory. Cheap: nothing is looked at but counts.
+    pub fn bytes(&self) -> Bytes {
+        self.inner().bytes()
+    }
+
+    /// Counts, memory, and a look at the graph.
     pub fn stats(&self) -> Result<Stats> {
         self.inner().stats()
     }
@@ -240,16 +249,18 @@ impl Index {
         self.inner().verify(samples, k, ef, work)
     }
 
-    /// Writes the index to one file: the file that was there, or the new one, whatever happens.
+    /// Writes the index, as it is after the writes called before, to one file. The file that was there stays until the
+    /// new one is complete, and if the call fails. Searches go on; writes and the migration wait. `Io` for what the
+    /// system refuses; a call that is cancelled has changed nothing.
     pub fn save(&self, path: &Path, work: &Work) -> Result<()> {
-        let _ = (path, work);
-        Err(Error::Closed)
+        self.inner().save(&System, path, work)
     }
 
-    /// Reads what `save` wrote. `id_type` is what the caller expects.
+    /// Reads what [`Index::save`] wrote: it answers as the saved index did, and its migration goes on. `id_type` is what
+    /// the caller expects: `InvalidArgument` for another. `Corrupt` for a file that is none, or damaged; `Version` for
+    /// one that is too new; `Io` for what the system refuses.
     pub fn load(path: &Path, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> {
-        let _ = (path, threads, id_type, work);
-        Err(Error::Closed)
+        persist::load(&System, path, threads, id_type, work)
     }
 
     /// Refuses later calls with `Closed`, stops the migration and waits for it, and frees the memory. Who waits for a

@@ -137,7 +137,7 @@ impl Inner {
         let filter = self.filter_slots(state, options, len)?;
         let reader = Reader::new(state, self.request(options, len, filter.as_deref(), excluded), self.threshold());
         reader.nearest(reader.rows().foreign(query), scratch)?;
-        Ok(replacements % 2 == 0 && replacements == state.replacements())
+        Ok(replacements.is_multiple_of(2) && replacements == state.replacements())
     }
 
     pub(super) fn check_search(&self, options: &SearchOptions) -> Result<()> {

@@ -18,6 +18,9 @@ const SCAN_FILTERED: usize = 64;
 /// A filter that lets fewer than one row in this many through is searched by stepping over the others.
 const BRIDGE_BELOW: usize = 4;
 
+/// Up to one place in this many of a beam may be taken by removed rows before the search is made anew without them.
+const TOLERATED: usize = 8;
+
 /// What a search is asked for, checked and with its defaults filled in.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
@@ -42,7 +45,7 @@ pub(crate) struct Reader<'a> {
     graph: Option<GraphView<'a>>,
     /// Slots below it are served by the graph, those from it on by the scan.
     migrated: usize,
-    /// Whether some served slot is removed.
+    /// Whether some slot is removed.
     has_removed: bool,
 }
 
@@ -60,7 +63,7 @@ impl<'a> Reader<'a> {
         let graph = graph.map(|graph| graph.view(&state.rows));
         let migrated = if graph.is_some() { migrated } else { 0 };
         let removed = state.removed.view();
-        let has_removed = live < rows.len() && removed.count(0..migrated) > 0;
+        let has_removed = live < rows.len();
         let leading = state.equals.leading();
         Self { request, state, rows, removed, leading, graph, migrated, has_removed }
     }
@@ -122,20 +125,26 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         let start = graph.descend(query, entry, 0, scratch);
-        let filtered = filter.is_some() || self.has_removed;
-        if filtered {
-            let bridge = allowed * BRIDGE_BELOW < self.migrated;
-            graph.search_accepted(query, start, ef, self, bridge, scratch)?;
-        } else {
+        if filter.is_none() {
             graph.search_level(query, &[start], 0, ef, scratch, |_| ())?;
+            if !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED {
+                self.collect(scratch);
+                return Ok(());
+            }
         }
-        let found = self.collect(scratch);
+        let bridge = allowed * BRIDGE_BELOW < self.migrated;
+        graph.search_accepted(query, start, ef, self, bridge, scratch)?;
         // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.
-        if filtered && found < k.min(allowed) {
+        if self.collect(scratch) < k.min(allowed) {
             scratch.top.reset(k.min(self.rows.len()));
             self.scan(query, 0..self.migrated, scratch);
         }
         Ok(())
+    }
+
+    /// How many nodes of the beam may be returned.
+    fn accepted(&self, scratch: &Scratch) -> usize {
+        scratch.beam.keys().iter().filter(|key| self.accepts(key.slot())).count()
     }
 
     /// Pushes what the beam holds, and the rows that equal it, to the top; how many counted.

@@ -5,6 +5,7 @@ use super::migrate::Migration;
 use super::reader::{Reader, Request};
 use super::state::State;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::work::{Phase, Work};
 
 /// Bytes by purpose.
@@ -51,14 +52,20 @@ pub struct Verified {
 const DEGREE_SAMPLES: usize = 10_000;
 
 impl Inner {
+    pub(super) fn bytes(&self) -> Bytes {
+        let state = self.state.load();
+        let vectors = state.rows.bytes();
+        let links = state.graph.get().map_or(0, Graph::bytes);
+        let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
+        Bytes { vectors, codes: 0, links, ids, total: vectors + links + ids }
+    }
+
     pub(super) fn stats(&self) -> Result<Stats> {
         self.check_open()?;
         let state = self.state.load();
         let migration = self.migration();
         let live = state.live();
         let graph = state.graph.get();
-        let (vectors, links) = (state.rows.bytes(), graph.map_or(0, |graph| graph.bytes()));
-        let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
         let view = graph.map(|graph| graph.view(&state.rows));
         Ok(Stats {
             live,
@@ -67,7 +74,7 @@ impl Inner {
             levels: graph.map(|graph| graph.levels()).unwrap_or_default(),
             mean_degree: view.map_or(0.0, |view| view.mean_degree(state.migrated().min(DEGREE_SAMPLES))),
             m: graph.map_or(self.options.m.unwrap_or(crate::graph::DEFAULT_M), |graph| graph.m()),
-            bytes: Bytes { vectors, codes: 0, links, ids, total: vectors + links + ids },
+            bytes: self.bytes(),
             simd: state.rows.view().space().kernels().level().name(),
             threads: self.pools.threads(),
             migration,

@@ -12,7 +12,7 @@ use crate::ids::{Id, IdHash, Ids};
 use crate::work::{Phase, Work};
 
 /// Slots of an index: a link has 31 bits for one.
-const MAX_SLOTS: usize = (1 << 31) - 2;
+pub(super) const MAX_SLOTS: usize = (1 << 31) - 2;
 
 /// Rows between two looks at whether the caller has cancelled.
 const BLOCK: usize = 1_024;
@@ -82,7 +82,7 @@ impl Inner {
     fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
         let dimensions = self.options.dimensions;
-        if rows.len() % dimensions != 0 {
+        if !rows.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
             return Err(Error::DimensionMismatch { row: None, got: rows.len(), expected });
         }

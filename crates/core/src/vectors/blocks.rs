@@ -5,7 +5,6 @@
 //! at any time stays valid.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ptr;
 use std::slice;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::os::Zeros;
 
 /// Blocks start at multiples of this, if their size is one.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -79,20 +79,11 @@ struct Growth<T> {
     tables: Vec<Box<Table<T>>>,
 }
 
-/// One allocation, of one chunk or several.
+/// One piece of memory, of one chunk or several.
 struct Group {
-    start: *mut u8,
-    layout: Layout,
-}
-
-// SAFETY: a group is an owned allocation, reached only through the store that holds it.
-unsafe impl Send for Group {}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // SAFETY: `start` came from `alloc_zeroed` with this layout, and is freed once, here.
-        unsafe { dealloc(self.start, self.layout) }
-    }
+    memory: Zeros,
+    /// What its chunks start at a multiple of.
+    alignment: usize,
 }
 
 /// What of a store may be read: blocks below `len`.
@@ -225,29 +216,20 @@ impl Group {
     fn new(what: &'static str, chunks: usize, chunk_bytes: usize) -> Result<Self> {
         let refused = |bytes| Error::OutOfMemory { what, bytes };
         let bytes = chunks.checked_mul(chunk_bytes).ok_or(refused(usize::MAX))?;
-        // Room to align the start by hand: an allocator that is asked for a large alignment touches every page.
-        let total = bytes.checked_add(Self::alignment(bytes)).ok_or(refused(usize::MAX))?;
-        let layout = Layout::from_size_align(total, 16).map_err(|_| refused(total))?;
-        // SAFETY: the layout's size is not zero: a chunk has at least one block of at least one byte.
-        let start = unsafe { alloc_zeroed(layout) };
-        if start.is_null() {
-            return Err(refused(total));
-        }
-        let group = Self { start, layout };
+        let alignment = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        // Room to align the start by hand.
+        let total = bytes.checked_add(alignment).ok_or(refused(usize::MAX))?;
+        let group = Self { memory: Zeros::new(total).ok_or(refused(total))?, alignment };
         if bytes >= HUGE_PAGE {
             crate::os::advise_huge_pages(group.aligned(), bytes);
         }
         Ok(group)
     }
 
-    fn alignment(bytes: usize) -> usize {
-        if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT }
-    }
-
     fn aligned(&self) -> *mut u8 {
-        let alignment = if self.layout.size() >= HUGE_PAGE + HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        // SAFETY: the allocation is larger than its chunks by the alignment, so the offset stays inside.
-        unsafe { self.start.add(self.start.align_offset(alignment)) }
+        let start = self.memory.start();
+        // The memory is larger than the chunks by the alignment, so they end inside.
+        start.wrapping_add(start.align_offset(self.alignment))
     }
 }
 

@@ -24,10 +24,6 @@ impl Space {
         Self { metric, dimensions, kernels: Kernels::get() }
     }
 
-    pub(crate) fn metric(&self) -> Metric {
-        self.metric
-    }
-
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }
@@ -53,8 +49,8 @@ impl Space {
 
     /// Refuses values that have no distance: NaN, infinities, and under cosine a zero vector.
     pub(crate) fn check(&self, values: &[f32], row: Option<usize>) -> Result<()> {
-        // One pass without branches: x − x is 0 for finite values only.
-        if !values.iter().fold(0.0, |sum, &x| sum + (x - x)).eq(&0.0) {
+        // One pass without branches: a product with 0 is 0 for finite values only.
+        if values.iter().fold(0.0, |sum, &x| sum + x * 0.0) != 0.0 {
             let position = values.iter().position(|x| !x.is_finite()).unwrap_or_default();
             let got = format!("{} at position {position}", values[position]);
             return Err(Error::InvalidVector { row, got, expected: "finite values" });

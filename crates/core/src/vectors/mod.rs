@@ -81,6 +81,12 @@ impl RowsWriter<'_> {
     }
 }
 
+/// Packs `columns` for [`RowsView::tile`].
+pub(crate) fn pack(columns: &[Query<'_>], panels: &mut Panels) -> Result<()> {
+    let length = columns.first().map_or(0, |column| column.values.len());
+    panels.pack(length, columns.iter().map(|column| column.values))
+}
+
 /// The rows that were published when it was taken.
 #[derive(Clone, Copy)]
 pub(crate) struct RowsView<'a> {
@@ -126,12 +132,6 @@ impl<'a> RowsView<'a> {
         Query { values, inverse_norm }
     }
 
-    /// Brings the start of the row at `slot` towards the cache.
-    #[inline]
-    pub(crate) fn prefetch(&self, slot: u32) {
-        crate::distance::prefetch(self.values.pointer(slot as usize).cast());
-    }
-
     /// The distances of the rows at `slots` from `query`, into `distances` (of the same length).
     #[inline]
     pub(crate) fn score(&self, query: Query<'_>, slots: &[u32], distances: &mut [f32]) {
@@ -159,19 +159,14 @@ impl<'a> RowsView<'a> {
         self.finish(raw, self.query(a), b)
     }
 
-    /// Packs the rows at `slots` as the columns of [`RowsView::tile`].
-    pub(crate) fn pack(&self, slots: impl ExactSizeIterator<Item = u32>, panels: &mut Panels) -> Result<()> {
-        panels.pack(self.space.padded(), slots.map(|slot| self.row(slot)))
-    }
-
-    /// The distances of all `queries` from all columns, row-major with a stride of `panels.width()`; `columns` are the
-    /// slots that were packed. Entries beyond the columns are meaningless.
-    pub(crate) fn tile(&self, queries: &[Query<'_>], columns: &[u32], panels: &Panels, distances: &mut [f32]) {
-        let rows = queries.iter().map(|query| query.values);
-        self.space.kernels().tile(self.space.raw(), &rows.collect::<Vec<_>>(), panels, distances);
-        for (query, distances) in queries.iter().zip(distances.chunks_mut(panels.width())) {
-            for (distance, &slot) in distances.iter_mut().zip(columns) {
-                *distance = self.finish(*distance, *query, slot);
+    /// The distances of the rows at `slots` from all `columns`, row-major with a stride of `panels.width()`; `panels`
+    /// holds the columns' values. Entries beyond the columns are meaningless.
+    pub(crate) fn tile(&self, slots: &[u32], columns: &[Query<'_>], panels: &Panels, distances: &mut [f32]) {
+        let rows: Vec<&[f32]> = slots.iter().map(|&slot| self.row(slot)).collect();
+        self.space.kernels().tile(self.space.raw(), &rows, panels, distances);
+        for (&slot, distances) in slots.iter().zip(distances.chunks_mut(panels.width())) {
+            for (distance, &column) in distances.iter_mut().zip(columns) {
+                *distance = self.finish(*distance, column, slot);
             }
         }
     }

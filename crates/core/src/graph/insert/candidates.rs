@@ -157,14 +157,7 @@ impl GraphView<'_> {
 
     /// Whether one of `others` is nearer to `node` than `bound`.
     fn any_within(&self, node: u32, others: &[Key], bound: f32) -> bool {
-        const GROUP: usize = 4;
-        let query = self.rows.query(node);
-        others.chunks(GROUP).any(|group| {
-            let (mut slots, mut distances) = ([0; GROUP], [0.0; GROUP]);
-            slots.iter_mut().zip(group).for_each(|(slot, key)| *slot = key.slot());
-            self.rows.score(query, &slots[..group.len()], &mut distances[..group.len()]);
-            distances[..group.len()].iter().any(|&distance| distance < bound)
-        })
+        others.iter().any(|other| self.rows.distance(other.slot(), node) < bound)
     }
 }
 

@@ -7,10 +7,10 @@ use crate::distance::Panels;
 use crate::error::Result;
 use crate::graph::Scratch;
 use crate::topk::{Key, TopK};
-use crate::vectors::{Query, RowsView};
+use crate::vectors::{Query, RowsView, pack};
 
-/// Rows a work unit; some tens of microseconds at a thousand columns.
-const ROWS: usize = 8;
+/// Rows a work unit: enough that the columns pay for coming into the cache; 100 µs at a thousand of them.
+const ROWS: usize = 32;
 
 /// Columns that are skipped together when none is near enough.
 const COLUMNS: usize = 16;
@@ -27,16 +27,16 @@ impl Insertion<'_> {
     /// For each of `nodes` its nearest `keep` others; `None` if it was stopped. Runs on the build threads.
     pub(super) fn nearest_within(&self, rows: RowsView<'_>, nodes: &[u32], keep: usize) -> Result<Option<Vec<Near>>> {
         let mut panels = Panels::default();
-        rows.pack(nodes.iter().copied(), &mut panels)?;
+        let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(node)).collect();
+        pack(&columns, &mut panels)?;
         let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
             self.pools.gate().give_way();
             if (self.stopped)() {
                 return Vec::new();
             }
             let work = |scratch: &mut Scratch| {
-                let queries: Vec<Query<'_>> = block.iter().map(|&node| rows.query(node)).collect();
                 scratch.distances.resize(block.len() * panels.width(), 0.0);
-                rows.tile(&queries, nodes, &panels, &mut scratch.distances);
+                rows.tile(block, &columns, &panels, &mut scratch.distances);
                 let rows = scratch.distances.chunks(panels.width()).enumerate();
                 rows.map(|(row, distances)| select(distances, nodes, unit * ROWS + row, keep, &mut scratch.top))
                     .collect()

@@ -1,0 +1,45 @@
+//! What a file needs of a graph, and making a graph of that again.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::{Entry, Graph};
+use crate::error::{Error, Result};
+
+impl Graph {
+    /// Links that a list on `level` holds at most.
+    pub(crate) fn capacity(&self, level: usize) -> usize {
+        if level == 0 { self.base.capacity() } else { self.upper.capacity() }
+    }
+
+    /// The nodes that reach level 1, in slot order, with the highest level that each reaches.
+    pub(crate) fn raised(&self) -> impl Iterator<Item = (u32, usize)> {
+        let places = self.places.shared();
+        let place = move |node: u32| places.block(node as usize)[0].load(Ordering::Acquire);
+        let placed = (0..self.migrated() as u32).map(move |node| (node, place(node))).filter(|&(_, place)| place > 0);
+        // Lists are given out in slot order, so a node's lists end where the next one's begin.
+        let after_last = self.upper_lists.load(Ordering::Relaxed) as u32 + 1;
+        let ends = placed.clone().skip(1).map(|(_, place)| place).chain([after_last]);
+        placed.zip(ends).map(|((node, place), end)| (node, (end - place) as usize))
+    }
+
+    /// Gives `node` empty lists on the levels 1 to `level`. To be called in slot order, before the graph is used.
+    pub(crate) fn raise(&self, node: u32, level: usize) -> Result<()> {
+        let lists = self.upper_lists.load(Ordering::Relaxed);
+        let end = lists + level;
+        self.upper.reserve(end)?;
+        let refused = |_| Error::OutOfMemory { what: "links", bytes: end * self.upper.list_bytes() };
+        u32::try_from(end + 1).map_err(refused)?;
+        self.places.shared().block(node as usize)[0].store(lists as u32 + 1, Ordering::Release);
+        self.upper_lists.store(end, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has it serve the slots below `migrated`. `nodes` are the numbers of nodes on each level.
+    pub(crate) fn restore(&mut self, migrated: usize, entry: Option<Entry>, nodes: &[usize]) {
+        self.migrated = AtomicUsize::new(migrated);
+        self.entry = AtomicU64::new(Entry::pack(entry));
+        for (count, &nodes) in self.levels.iter_mut().zip(nodes) {
+            *count = AtomicUsize::new(nodes);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! From sections to a state. Nothing in a file is believed: every number is checked before it is used, and no memory
+//! is asked for before the file is known to be long enough for what it says.
+
+use super::{KEPT, check, section};
+use crate::error::{Error, Result};
+use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL};
+use crate::ids::{Id, IdStore, Ids};
+use crate::index::State;
+use crate::index::write::MAX_SLOTS;
+use crate::options::{IdType, Options};
+use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
+use crate::work::Phase;
+
+/// Ids that are entered into the map together.
+const IDS_AT_ONCE: usize = 65_536;
+
+pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
+    let (name, work) = (file.name, file.work);
+    check_lengths(file)?;
+    let slots = file.header.slots;
+    work.report(Phase::Read, 0, slots);
+    // The capacity is a wish of whoever made the index; what the file holds is all that is needed now.
+    let state = State::new(&Options { capacity: 0, ..file.header.options.clone() })?;
+    read_removed(file, &state)?;
+    read_ids(file, &state)?;
+    let graph = file.header.graph.map(|header| read_graph(file, &state, header)).transpose()?;
+    read_vectors(file, &state)?;
+    state.count_added(slots);
+    let removed = state.removed.view();
+    (0..slots as u32).filter(|&slot| removed.get(slot)).for_each(|slot| state.take_out(slot));
+    if let Some((mut graph, levels)) = graph {
+        let entry = file.header.graph.filter(|graph| graph.migrated > 0).map(|graph| graph.entry);
+        let entry = entry.map(|(node, level)| Entry { node, level: level as usize });
+        graph.restore(levels.len(), entry, &nodes_by_level(&state, &levels));
+        state.graph.get_or_init(|| graph);
+        check::graph(&state, &levels, name, work)?;
+    }
+    Ok(state)
+}
+
+/// Nodes on each level, from the highest level of each slot.
+fn nodes_by_level(state: &State, levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
+    let followers = state.equals.followers();
+    let mut nodes = [0; MAX_LEVEL + 1];
+    for (_, &level) in (0..).zip(levels).filter(|&(slot, _)| !followers.get(slot)) {
+        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
+    }
+    nodes
+}
+
+/// Compares the lengths of the sections with what the header says.
+fn check_lengths(file: &FileReader<'_>) -> Result<()> {
+    let slots = file.header.slots;
+    if slots > MAX_SLOTS {
+        return Err(file.name.corrupt(format!("{slots} slots"), format!("at most {MAX_SLOTS}")));
+    }
+    let Options { dimensions, id_type, .. } = file.header.options;
+    let words = slots.div_ceil(64) as u64;
+    let (slots, values) = (slots as u64, slots as u64 * dimensions as u64);
+    file.check_section(section::REMOVED, 8, words * 8..=words * 8)?;
+    if id_type == IdType::String {
+        file.check_section(section::IDS, 1, slots * 4..=u64::MAX)?;
+    } else {
+        file.check_section(section::IDS, 8, slots * 8..=slots * 8)?;
+    }
+    if let Some(graph) = file.header.graph {
+        file.check_section(section::LINKS, 4, graph.migrated as u64 * 4..=u64::MAX)?;
+        file.check_section(section::UPPER_LINKS, 4, 0..=u64::MAX)?;
+    }
+    file.check_section(section::VECTORS, 4, values * 4..=values * 4)
+}
+
+fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
+    let (name, slots, live) = (file.name, file.header.slots, file.header.live);
+    state.removed.reserve(slots)?;
+    let mut section = file.section(section::REMOVED)?;
+    for first in (0..slots).step_by(64) {
+        let mut word = section.take_u64()?;
+        while word != 0 {
+            let slot = first + word.trailing_zeros() as usize;
+            if slot >= slots {
+                return Err(name.corrupt(format!("slot {slot} removed"), format!("one of {slots} slots")));
+            }
+            state.removed.set(slot as u32);
+            word &= word - 1;
+        }
+    }
+    section.finish()?;
+    let counted = slots - state.removed.view().count(0..slots);
+    if counted != live {
+        return Err(name.corrupt(format!("{counted} live rows"), format!("{live}, as the header says")));
+    }
+    Ok(())
+}
+
+fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
+    let (name, slots) = (file.name, file.header.slots);
+    let mut section = file.section(section::IDS)?;
+    let mut ids = state.ids.writer();
+    for first in (0..slots).step_by(IDS_AT_ONCE) {
+        let end = slots.min(first + IDS_AT_ONCE);
+        for slot in first..end {
+            if state.ids.id_type() == IdType::String {
+                ids.push(Id::Text(take_text(&mut section, slot, name)?))?;
+            } else {
+                ids.push(Id::Key(section.take_u64()?))?;
+            }
+        }
+        ids.publish();
+        enter_ids(state, first as u32..end as u32, name)?;
+    }
+    section.finish()
+}
+
+fn take_text<'a>(section: &'a mut SectionReader<'_>, slot: usize, name: FileName<'_>) -> Result<&'a str> {
+    let length = section.take_u32()? as usize;
+    if length > IdStore::MAX_TEXT {
+        let got = format!("an id of {length} bytes at slot {slot}");
+        return Err(name.corrupt(got, format!("at most {}", IdStore::MAX_TEXT)));
+    }
+    std::str::from_utf8(section.take(length)?).map_err(|error| name.corrupt(format!("slot {slot}: {error}"), "UTF-8"))
+}
+
+/// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
+fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> Result<()> {
+    let removed = state.removed.view();
+    let mut ids = Ids::none(state.ids.id_type());
+    state.ids.collect(slots.clone().filter(|&slot| !removed.get(slot)), &mut ids);
+    let hashes = state.map.hashes(&ids)?;
+    state.map.reserve(&hashes, &state.ids)?;
+    for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
+        let id = state.id(slot);
+        if let Some(other) = state.map.get(hash, id, &state.ids) {
+            let got = format!("id {} at slots {other} and {slot}", id.display(state.ids.id_type()));
+            return Err(name.corrupt(got, "each id once"));
+        }
+        state.map.insert(hash, slot, &state.ids);
+    }
+    Ok(())
+}
+
+/// The graph, whose links are within bounds and no more than lists hold; and the highest level of each slot.
+fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> Result<(Graph, Vec<u8>)> {
+    let GraphHeader { m, migrated, .. } = header;
+    let name = file.name;
+    let graph = Graph::new(m, file.header.options.seed);
+    graph.reserve(migrated)?;
+    let mut levels: Vec<u8> = Vec::new();
+    levels.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated })?;
+    levels.resize(migrated, 0);
+
+    let mut lists = Lists { graph: &graph, migrated, links: Vec::new(), name };
+    let mut section = file.section(section::LINKS)?;
+    let view = graph.view(&state.rows);
+    (0..migrated as u32).try_for_each(|node| lists.read(&mut section, &view, node, 0))?;
+    section.finish()?;
+
+    let mut section = file.section(section::UPPER_LINKS)?;
+    let mut next = 0;
+    while !section.is_empty() {
+        let (node, level) = (section.take_u32()?, section.take_u32()? as usize);
+        if !(next..migrated as u32).contains(&node) || !(1..=MAX_LEVEL).contains(&level) {
+            let expected = format!("slots {next} … {migrated}, levels 1 … {MAX_LEVEL}");
+            return Err(name.corrupt(format!("slot {node} on level {level}"), expected));
+        }
+        next = node + 1;
+        levels[node as usize] = level as u8;
+        graph.raise(node, level)?;
+        let view = graph.view(&state.rows);
+        (1..=level).try_for_each(|level| lists.read(&mut section, &view, node, level))?;
+    }
+    section.finish()?;
+    Ok((graph, levels))
+}
+
+struct Lists<'a> {
+    graph: &'a Graph,
+    migrated: usize,
+    links: Vec<Link>,
+    name: FileName<'a>,
+}
+
+impl Lists<'_> {
+    /// Reads the list of `node` on `level` into the graph, for which there is room in `view`.
+    fn read(&mut self, section: &mut SectionReader<'_>, view: &GraphView<'_>, node: u32, level: usize) -> Result<()> {
+        let (degree, capacity) = (section.take_u32()? as usize, self.graph.capacity(level));
+        let wrong = |got: String, expected: String| {
+            Err(self.name.corrupt(format!("slot {node} on level {level}: {got}"), expected))
+        };
+        if degree > capacity {
+            return wrong(format!("{degree} links"), format!("at most {capacity}"));
+        }
+        self.links.clear();
+        for _ in 0..degree {
+            let link = section.take_u32()?;
+            let (target, is_kept) = (link & !KEPT, link & KEPT != 0);
+            if target as usize >= self.migrated {
+                return wrong(format!("a link to {target}"), format!("below {}", self.migrated));
+            }
+            self.links.push(Link::new(target, is_kept));
+        }
+        // Links are kept on level 0; a node that must keep as many as it can hold could take no more.
+        let kept = self.links.iter().filter(|link| link.is_kept()).count();
+        let most = if level == 0 { capacity - 1 } else { 0 };
+        if kept > most {
+            return wrong(format!("{kept} kept links"), format!("at most {most}"));
+        }
+        if let Some(list) = view.list(node, level) {
+            list.write(&self.links);
+        }
+        Ok(())
+    }
+}
+
+fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
+    let (name, work, slots) = (file.name, file.work, file.header.slots);
+    let space = state.rows.view().space();
+    let row_bytes = space.dimensions() * size_of::<f32>();
+    let mut section = file.section(section::VECTORS)?;
+    let mut values: Vec<f32> = Vec::with_capacity(space.dimensions());
+    state.equals.reserve(0, slots)?;
+    let mut rows = state.rows.writer();
+    let at_once = UNIT.div_ceil(row_bytes);
+    for first in (0..slots).step_by(at_once) {
+        work.report(Phase::Read, first, slots);
+        let end = slots.min(first + at_once);
+        for slot in first..end {
+            let bytes = section.take(row_bytes)?.chunks_exact(size_of::<f32>());
+            values.clear();
+            values.extend(bytes.filter_map(|bytes| bytes.first_chunk().copied()).map(f32::from_le_bytes));
+            if let Err(error) = space.check(&values, None) {
+                return Err(name.corrupt(format!("slot {slot}: {error}"), "a row that may be added"));
+            }
+            rows.push(&values)?;
+        }
+        rows.publish();
+        let view = state.rows.view();
+        (first..end).for_each(|slot| state.equals.enter(slot as u32, view));
+    }
+    section.finish()
+}

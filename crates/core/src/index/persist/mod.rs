@@ -1,0 +1,73 @@
+//! An index as a file, and back.
+//!
+//! A file holds what cannot be derived: rows, ids, which slots are removed, links. Slots are positions in the graph, so
+//! removed ones are kept too. The id map, groups of equal rows and inverse norms are made anew.
+
+mod check;
+mod load;
+mod save;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use super::{Index, Inner};
+use crate::error::{Error, Result};
+use crate::options::{IdType, Options};
+use crate::pools::Pools;
+use crate::storage::{self, Disk, FileName, FileReader, FileWriter};
+use crate::work::{Phase, Work};
+
+/// What a section holds.
+mod section {
+    /// A bit a slot, in words of 64.
+    pub(super) const REMOVED: u32 = 1;
+    /// Keys, or texts each behind its length.
+    pub(super) const IDS: u32 = 2;
+    /// Level 0: by slot, a list of links behind its length.
+    pub(super) const LINKS: u32 = 3;
+    /// By node that reaches level 1: its slot, its level, its lists from level 1 on.
+    pub(super) const UPPER_LINKS: u32 = 4;
+    /// Rows as they were given.
+    pub(super) const VECTORS: u32 = 5;
+}
+
+/// The bit of a link that says that pruning must keep it.
+const KEPT: u32 = 1 << 31;
+
+impl Inner {
+    pub(super) fn save(&self, disk: &dyn Disk, path: &Path, work: &Work) -> Result<()> {
+        let _writing = self.writing()?;
+        let _inserting = self.migrator.inserting();
+        work.check()?;
+        let state = self.state.load_full();
+        storage::replace(disk, path, work, |file| {
+            save::write(&state, &self.options, FileWriter::new(file, FileName(path), work)?, work)
+        })?;
+        work.report(Phase::Write, state.len(), state.len());
+        Ok(())
+    }
+}
+
+pub(super) fn load(
+    disk: &dyn Disk,
+    path: &Path,
+    threads: Option<usize>,
+    id_type: Option<IdType>,
+    work: &Work,
+) -> Result<Index> {
+    let mut file = FileReader::open(disk, FileName(path), work)?;
+    let options = Options { threads, ..file.header.options.clone() };
+    options.validate()?;
+    if let Some(expected) = id_type.filter(|&expected| expected != options.id_type) {
+        let saved = format!("{}, as the index was saved", options.id_type.name());
+        return Err(Error::argument("idType", expected.name(), saved));
+    }
+    let state = load::read(&mut file)?;
+    let pools = Pools::new(threads)?;
+    work.check()?;
+    work.report(Phase::Read, state.len(), state.len());
+    let index = Index::assemble(options, pools, state);
+    index.inner().migrate_in_background();
+    Ok(index)
+}

@@ -1,0 +1,76 @@
+//! From a state to sections. Rows come last: where they are written, all else of a row is.
+
+use super::{KEPT, section};
+use crate::error::Result;
+use crate::graph::{Graph, GraphView, Link};
+use crate::ids::Id;
+use crate::index::State;
+use crate::options::{IdType, Options};
+use crate::storage::{FileWriter, GraphHeader, Header, UNIT};
+use crate::work::{Phase, Work};
+
+/// Writes all of `state`, which nobody changes meanwhile.
+pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, work: &Work) -> Result<()> {
+    let slots = state.len();
+    work.report(Phase::Write, 0, slots);
+    let graph = state.graph.get();
+    out.section(section::REMOVED, 8, |out| put_removed(state, slots, out))?;
+    let id_bytes = if state.ids.id_type() == IdType::String { 1 } else { 8 };
+    out.section(section::IDS, id_bytes, |out| put_ids(state, slots, out))?;
+    if let Some(graph) = graph {
+        let view = graph.view(&state.rows);
+        out.section(section::LINKS, 4, |out| put_links(graph, &view, out))?;
+        out.section(section::UPPER_LINKS, 4, |out| put_upper_links(graph, &view, out))?;
+    }
+    out.section(section::VECTORS, 4, |out| put_vectors(state, slots, out, work))?;
+    let graph = graph.map(|graph| {
+        let entry = graph.view(&state.rows).entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
+        GraphHeader { m: graph.m(), migrated: graph.migrated(), entry }
+    });
+    out.finish(Header::new(options, slots, state.live(), graph))
+}
+
+fn put_removed(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> {
+    let removed = state.removed.view();
+    (0..slots.div_ceil(64)).try_for_each(|index| out.put(&removed.word(index).to_le_bytes()))
+}
+
+fn put_ids(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> {
+    (0..slots as u32).try_for_each(|slot| match state.id(slot) {
+        Id::Key(key) => out.put(&key.to_le_bytes()),
+        Id::Text(text) => {
+            out.put_u32(text.len() as u32)?;
+            out.put(text.as_bytes())
+        }
+    })
+}
+
+fn put_links(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {
+    (0..graph.migrated() as u32).try_for_each(|node| put_list(view, node, 0, out))
+}
+
+fn put_upper_links(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {
+    graph.raised().try_for_each(|(node, highest)| {
+        out.put_u32(node)?;
+        out.put_u32(highest as u32)?;
+        (1..=highest).try_for_each(|level| put_list(view, node, level, out))
+    })
+}
+
+fn put_list(view: &GraphView<'_>, node: u32, level: usize, out: &mut FileWriter<'_>) -> Result<()> {
+    let links = || view.list(node, level).into_iter().flat_map(|list| list.links());
+    out.put_u32(links().count() as u32)?;
+    links().try_for_each(|link: Link| out.put_u32(link.node() | if link.is_kept() { KEPT } else { 0 }))
+}
+
+fn put_vectors(state: &State, slots: usize, out: &mut FileWriter<'_>, work: &Work) -> Result<()> {
+    let rows = state.rows.view();
+    let rows_a_report = UNIT.div_ceil(rows.space().dimensions() * size_of::<f32>());
+    for slot in 0..slots {
+        if slot % rows_a_report == 0 {
+            work.report(Phase::Write, slot, slots);
+        }
+        out.put_values(rows.given(slot as u32))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Damaged and forged files: a typed error, or an index that works; never a panic, never memory without reason.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::*;
+use crate::error::Error;
+
+const PAGE: usize = 4_096;
+
+/// A small index with all that a file can hold.
+fn sample(id_type: IdType) -> (Index, Vec<u8>) {
+    let index = live_through(Life::Full, options(id_type, Metric::Cosine));
+    let bytes = saved(&index);
+    (index, bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+/// Where the table says that section `id` is.
+fn section(bytes: &[u8], id: u32) -> std::ops::Range<usize> {
+    let entry = entry(bytes, id);
+    let (offset, length) = (u64_at(bytes, entry + 8) as usize, u64_at(bytes, entry + 16) as usize);
+    offset..offset + length
+}
+
+/// Where the table's entry of section `id` is.
+fn entry(bytes: &[u8], id: u32) -> usize {
+    let entries = (0..u32_at(bytes, 144) as usize).map(|index| 152 + 32 * index);
+    entries.into_iter().find(|&entry| u32_at(bytes, entry) == id).unwrap()
+}
+
+/// Makes all checksums right, as docs/file-format.md has them.
+fn seal(bytes: &mut [u8]) {
+    for index in 0..u32_at(bytes, 144).min(123) as usize {
+        let entry = 152 + 32 * index;
+        let (offset, length) = (u64_at(bytes, entry + 8) as usize, u64_at(bytes, entry + 16) as usize);
+        if let Some(section) = bytes.get(offset..offset.saturating_add(length)) {
+            let checksum = xxh3_64(section);
+            bytes[entry + 24..entry + 32].copy_from_slice(&checksum.to_le_bytes());
+        }
+    }
+    bytes[40..48].fill(0);
+    let checksum = xxh3_64(&bytes[..PAGE]);
+    bytes[40..48].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The error of a file that `change` was made to, with the right checksums.
+fn forged(id_type: IdType, change: impl FnOnce(&mut Vec<u8>)) -> Error {
+    let (_, mut bytes) = sample(id_type);
+    change(&mut bytes);
+    seal(&mut bytes);
+    loaded(&bytes).map(|index| index.options().clone()).unwrap_err()
+}
+
+fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(bytes: &mut [u8], at: usize, value: u64) {
+    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+#[test]
+fn a_file_cut_at_any_length_is_corrupt() {
+    let (_, bytes) = sample(IdType::String);
+    for length in 0..bytes.len() {
+        assert!(matches!(loaded(&bytes[..length]), Err(Error::Corrupt { .. })), "{length} bytes");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(matches!(loaded(&longer), Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn a_changed_byte_is_found_wherever_it_matters() {
+    let (index, mut bytes) = sample(IdType::String);
+    let used: Vec<_> = (1..=5).map(|id| section(&bytes, id)).collect();
+    let is_used = |at: usize| at < PAGE || used.iter().any(|section| section.contains(&at));
+    let mut harmless = 0;
+    // All that is used, and some of what fills pages up.
+    for at in (0..bytes.len()).filter(|&at| is_used(at) || at % 64 == 63) {
+        bytes[at] ^= 0x10;
+        match loaded(&bytes) {
+            Err(Error::Corrupt { .. }) => {}
+            Err(Error::Version { .. }) => assert!((8..10).contains(&at), "byte {at}"),
+            Err(error) => panic!("byte {at}: {error}"),
+            Ok(other) => {
+                assert!(!is_used(at), "byte {at} of a section or the header");
+                assert_alike(&other, &index, "padding");
+                harmless += 1;
+            }
+        }
+        bytes[at] ^= 0x10;
+    }
+    assert!(harmless > 0);
+}
+
+/// With right checksums only the checks of what a file says stand between it and the index.
+#[test]
+fn a_changed_byte_with_right_checksums_is_an_error_or_an_index_that_works() {
+    let (_, mut bytes) = sample(IdType::String);
+    let sections: Vec<_> = (1..=5).map(|id| section(&bytes, id)).collect();
+    let (mut refused, mut works) = (0, 0);
+    // All of the header, and of the sections every third byte, so that each byte of their numbers has its turn.
+    for at in (8..152 + 5 * 32).chain(sections.into_iter().flatten().step_by(3)) {
+        let before = bytes[at];
+        bytes[at] ^= [0x01, 0x80, 0xFF, 0x02][at % 4];
+        seal(&mut bytes);
+        match loaded(&bytes) {
+            Err(Error::Corrupt { .. } | Error::Version { .. }) => refused += 1,
+            Err(error) => panic!("byte {at}: {error}"),
+            Ok(index) => {
+                if works % 5 == 0 {
+                    use_up(&index);
+                }
+                works += 1;
+            }
+        }
+        bytes[at] = before;
+    }
+    assert!(refused > 200 && works > 200, "{refused} refused, {works} work");
+}
+
+/// Whatever was loaded can be searched, grown and saved.
+fn use_up(index: &Index) {
+    let dimensions = index.options().dimensions;
+    let row = |number: usize| (0..dimensions).map(move |i| ((number * 31 + i * 17) % 23) as f32 + 0.5);
+    let options = SearchOptions { k: 5, ..SearchOptions::default() };
+    for number in 0..3 {
+        index.search(&row(number).collect::<Vec<_>>(), &options).unwrap();
+    }
+    let ids = id_list(index.options().id_type, 10_000..10_010);
+    let rows: Vec<f32> = (0..10).flat_map(row).collect();
+    index.add(&ids, &rows, &Work::default()).unwrap();
+    while index.migrate_step(64).unwrap() > 0 {}
+    let again = loaded(&saved(index)).unwrap();
+    assert_eq!(again.len(), index.len());
+}
+
+#[test]
+fn other_files_and_other_versions_are_told_apart() {
+    let message = |bytes: &[u8]| loaded(bytes).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(message(b""), "index.vicinal: got 0 bytes, expected a vicinal index, 4096 bytes or more");
+    assert_eq!(message(&[7; 9_000]), "index.vicinal: got another kind of file, expected a vicinal index");
+
+    let version = forged(IdType::Number, |bytes| bytes[8] = 3);
+    assert_eq!(version.to_string(), "index.vicinal: got format version 3.1, expected 0.x");
+    let feature = forged(IdType::Number, |bytes| bytes[16] = 4);
+    assert!(matches!(feature, Error::Version { .. }), "{feature}");
+    // A feature that a reader may pass over, and a newer minor version.
+    let (index, mut bytes) = sample(IdType::Number);
+    (bytes[10], bytes[24]) = (9, 1);
+    seal(&mut bytes);
+    assert_alike(&loaded(&bytes).unwrap(), &index, "minor");
+}
+
+#[test]
+fn forged_headers_are_corrupt() {
+    type Change = fn(&mut Vec<u8>);
+    let changes: &[(&str, Change)] = &[
+        ("byte order", |bytes| bytes[12..16].reverse()),
+        ("file length", |bytes| put_u64(bytes, 32, u64::MAX)),
+        ("no dimensions", |bytes| put_u32(bytes, 48, 0)),
+        ("many dimensions", |bytes| put_u32(bytes, 48, u32::MAX)),
+        ("metric", |bytes| bytes[52] = 3),
+        ("id type", |bytes| bytes[53] = 9),
+        ("texts read as keys", |bytes| bytes[53] = 1),
+        ("scalar kind", |bytes| bytes[54] = 1),
+        ("migration", |bytes| bytes[55] = 2),
+        ("m given", |bytes| put_u32(bytes, 56, 3)),
+        ("graph's m", |bytes| put_u32(bytes, 60, 1 << 20)),
+        ("efConstruction", |bytes| put_u64(bytes, 64, 0)),
+        ("ef", |bytes| put_u64(bytes, 72, u64::MAX)),
+        ("chunk size", |bytes| put_u64(bytes, 88, 0)),
+        ("slots", |bytes| put_u64(bytes, 112, u64::MAX)),
+        ("slots that a link can name", |bytes| put_u64(bytes, 112, (1 << 31) - 2)),
+        ("live rows", |bytes| put_u64(bytes, 120, u64::MAX)),
+        ("one live row more", |bytes| bytes[120] += 1),
+        ("migrated slots", |bytes| put_u64(bytes, 128, u64::MAX)),
+        ("more migrated slots than lists", |bytes| bytes[128] += 1),
+        ("no migrated slots", |bytes| put_u64(bytes, 128, 0)),
+        ("entry point", |bytes| put_u32(bytes, 136, u32::MAX)),
+        ("entry level", |bytes| put_u32(bytes, 140, 900)),
+        ("entry on a lower level", |bytes| bytes[140] -= 1),
+        ("sections", |bytes| put_u32(bytes, 144, 100_000)),
+        ("a section missing", |bytes| bytes[144] -= 1),
+    ];
+    for (what, change) in changes {
+        let error = forged(IdType::String, change);
+        assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error}");
+    }
+    for (what, id, field, value) in [
+        ("offset out of the file", 5, 8, 1 << 40),
+        ("offset that overflows", 5, 8, u64::MAX - 4_095),
+        ("offset between pages", 5, 8, 5 * PAGE as u64 + 64),
+        ("offset in another section", 5, 8, PAGE as u64),
+        ("length out of the file", 2, 16, u64::MAX),
+        ("length that is too small", 3, 16, 8),
+        ("no bytes for the rows", 5, 16, 0),
+        ("an unknown id and another size of elements", 5, 0, 6 | 8 << 32),
+        ("another size of elements", 5, 0, 5 | 8 << 32),
+        ("one section twice", 5, 0, 4 | 4 << 32),
+    ] {
+        let error = forged(IdType::String, |bytes| {
+            let at = entry(bytes, id) + field;
+            put_u64(bytes, at, value);
+        });
+        assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error}");
+    }
+}
+
+#[test]
+fn forged_sections_are_corrupt() {
+    let check = |what: &str, id_type, id: u32, change: &dyn Fn(&mut [u8])| {
+        let error = forged(id_type, |bytes| {
+            let section = section(bytes, id);
+            change(&mut bytes[section]);
+        });
+        assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains(what)), "{what}: {error}");
+    };
+    let text = IdType::String;
+    check("removed", text, 1, &|words| words[15] |= 0x80);
+    check("live rows", text, 1, &|words| words[0] ^= 1);
+    check("id 0 at slots", IdType::Number, 2, &|keys| keys.copy_within(40..48, 0));
+    // The only byte of text 5, which becomes that of text 0.
+    check("id \"0\" at slots 0 and 5", text, 2, &|ids| ids[49] = b'0');
+    check("utf-8", text, 2, &|ids| ids[4] = 0xFF);
+    check("bytes at slot 0", text, 2, &|ids| put_u32(ids, 0, 1 << 20));
+    check("left of section 2", text, 2, &|ids| put_u32(ids, 0, (1 << 20) - 1));
+    check("99 links", text, 3, &|lists| put_u32(lists, 0, 99));
+    check("a link to 60", text, 3, &|lists| put_u32(lists, 4, 60));
+    check("a link to 2147483647", text, 3, &|lists| put_u32(lists, 4, u32::MAX));
+    check("a link from slot 0 to slot 0", text, 3, &|lists| put_u32(lists, 4, 0));
+    check("a link from slot 0 to slot 6", text, 3, &|lists| put_u32(lists, 4, 6));
+    check("slot 4294967295 on level", text, 4, &|lists| put_u32(lists, 0, u32::MAX));
+    check("on level 16", text, 4, &|lists| put_u32(lists, 4, 16));
+    check("on level 0", text, 4, &|lists| put_u32(lists, 4, 0));
+    check("kept links", text, 4, &|lists| put_u32(lists, 12, u32_at(lists, 12) | 1 << 31));
+    check("NaN", text, 5, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+    check("zero vector", text, 5, &|rows| rows[..12].fill(0));
+}
+
+#[test]
+fn a_node_that_no_path_leads_to_is_found() {
+    // Slot 1 and the links to it: only the links to others stay.
+    let error = forged(IdType::Number, |bytes| {
+        let lists = section(bytes, 3);
+        let mut at = lists.start;
+        while at < lists.end {
+            let degree = u32_at(bytes, at) as usize;
+            let list = at + 4..at + 4 + 4 * degree;
+            for link in list.clone().step_by(4) {
+                if u32_at(bytes, link) & !(1 << 31) == 1 {
+                    // Another link of the list twice: harmless.
+                    let other = list.clone().step_by(4).map(|at| u32_at(bytes, at)).find(|link| link & !(1 << 31) != 1);
+                    let other = other.unwrap_or(if at == lists.start { 2 } else { 0 });
+                    put_u32(bytes, link, other & !(1 << 31));
+                }
+            }
+            at = list.end;
+        }
+    });
+    assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains("slot 1, to which no path leads")), "{error}");
+}
