@@ -106,15 +106,29 @@ test('migrate resumes what was paused, for all', async (t) => {
   t.like(await first, { vectors: count })
 })
 
-test('a paused caller can still leave', async (t) => {
+test('a caller can leave while the migration is paused', async (t) => {
   const index = await slow()
   const controller = new AbortController()
-  const run = index.migrate({ signal: controller.signal })
-  index.pauseMigration()
-  await sleep(50)
+  const leaving = index.migrate({ signal: controller.signal })
+  const staying = stoppedBy(index, () => index.pauseMigration())
+  await until(() => index.migration.state === 'paused')
   controller.abort('enough')
-  await rejectsWith(t, Promise.race([run, sleep(1_000)]), 'enough')
-  t.deepEqual(index.migration.state, 'paused')
+  await rejectsWith(t, Promise.race([leaving, sleep(1_000)]), 'enough')
+  t.is(index.migration.state, 'paused')
+  index.resumeMigration()
+  t.like(await staying, { vectors: count })
+})
+
+test('a pause that is called after migrate pauses it', async (t) => {
+  const index = await slow()
+  const run = index.migrate()
+  index.pauseMigration()
+  await sleep(100)
+  const { state, migrated } = index.migration
+  t.is(state, 'paused')
+  t.true(migrated < count)
+  index.resumeMigration()
+  t.like(await run, { vectors: count })
 })
 
 test('paused before there is anything to do, nothing starts by itself', async (t) => {

@@ -1,10 +1,9 @@
 import test, { type ExecutionContext } from 'ava'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { VectorIndex, type Progress } from 'vicinal'
 import { range, sleep, vectors } from './helpers/data.js'
 import { rejects, rejectsWith } from './helpers/failures.js'
+import { temporaryDirectory } from './helpers/files.js'
 
 const dimensions = 32
 const count = 20_000
@@ -67,7 +66,7 @@ test('searchBatch and verify tell how far they are', async (t) => {
 })
 
 test('save and load tell how far they are', async (t) => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'vicinal-'))
+  const directory = await temporaryDirectory()
   const index = new VectorIndex({ dimensions, threshold: Infinity })
   await index.add(range(count), rows)
   const file = path.join(directory, 'index')

@@ -1,13 +1,12 @@
 import test from 'ava'
 import { getEventListeners } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { VectorIndex } from 'vicinal'
 import { contents } from './helpers/contents.js'
 import { range, sleep, vectors } from './helpers/data.js'
 import { rejects, rejectsWith } from './helpers/failures.js'
+import { temporaryDirectory } from './helpers/files.js'
 
 const dimensions = 32
 const count = 1_000
@@ -16,11 +15,16 @@ const negated = rows.map((value) => -value)
 /** Enough rows to keep a writer busy while others are called and aborted. */
 const many = vectors(30_000, dimensions)
 
-const directory = await mkdtemp(path.join(tmpdir(), 'vicinal-'))
-const file = path.join(directory, 'index')
+const directory = await temporaryDirectory()
+
+/** Large enough that loading it takes a while. */
+const saved = path.join(directory, 'saved')
+const large = new VectorIndex({ dimensions, threshold: Infinity })
+await large.add(range(30_000), many)
+await large.save(saved)
 
 /** Every call that takes a signal. */
-const calls: Record<string, (index: VectorIndex, signal: AbortSignal) => Promise<unknown>> = {
+const calls: Record<string, (index: VectorIndex, signal: AbortSignal, file: string) => Promise<unknown>> = {
   add: (index, signal) => index.add(range(count, count), rows, { signal }),
   upsert: (index, signal) => index.upsert(range(count), negated, { signal }),
   search: (index, signal) => index.search(rows.subarray(0, dimensions), { signal }),
@@ -28,8 +32,8 @@ const calls: Record<string, (index: VectorIndex, signal: AbortSignal) => Promise
   searchBatch: (index, signal) => index.searchBatch(rows, { signal, exact: true }),
   migrate: (index, signal) => index.migrate({ signal }),
   verify: (index, signal) => index.verify({ signal, samples: count }),
-  save: (index, signal) => index.save(file, { signal }),
-  load: (_, signal) => VectorIndex.load(path.join(directory, 'missing'), { signal }),
+  save: (index, signal, file) => index.save(file, { signal }),
+  load: (_, signal) => VectorIndex.load(saved, { signal }),
 }
 
 async function filled(): Promise<VectorIndex> {
@@ -46,9 +50,10 @@ for (const [name, call] of Object.entries(calls)) {
   test(`${name}: a signal that is aborted already rejects with its reason, and nothing is done`, async (t) => {
     const index = await filled()
     const before = await contents(index)
+    const file = path.join(directory, `${name}-refused`)
     for (const reason of [undefined, new Error('mine'), 'a string', null, 0]) {
       const signal = AbortSignal.abort(reason)
-      await rejectsWith(t, call(index, signal), signal.reason)
+      await rejectsWith(t, call(index, signal, file), signal.reason)
       t.is(listeners(signal), 0)
     }
     t.deepEqual(await contents(index), before)
@@ -58,7 +63,9 @@ for (const [name, call] of Object.entries(calls)) {
   test(`${name}: a signal that is never aborted loses its listeners`, async (t) => {
     const index = await filled()
     const { signal } = new AbortController()
-    await call(index, signal).catch((error: unknown) => t.is((error as { code?: string }).code, 'ERR_IO'))
+    await call(index, signal, path.join(directory, name)).catch((error: unknown) =>
+      t.is((error as { code?: string }).code, 'ERR_IO'),
+    )
     t.is(listeners(signal), 0)
   })
 
@@ -68,7 +75,8 @@ for (const [name, call] of Object.entries(calls)) {
     const before = index.upsert(range(30_000), many)
     const controller = new AbortController()
     const reason = new Error('changed my mind')
-    const aborted = call(index, controller.signal)
+    const file = path.join(directory, `${name}-aborted`)
+    const aborted = call(index, controller.signal, file)
     controller.abort(reason)
     await rejectsWith(t, aborted, reason)
     t.is(listeners(controller.signal), 0)
@@ -76,6 +84,7 @@ for (const [name, call] of Object.entries(calls)) {
     t.is(index.size, 30_000)
     t.deepEqual(index.get(3), many.slice(3 * dimensions, 4 * dimensions))
     t.is(index.migration.state, 'exact')
+    t.false(existsSync(file))
     controller.abort('again')
   })
 }
