@@ -14,7 +14,6 @@ export type { ErrorCode } from './ts/errors.js';
 export type { BatchHits, Filter, Hit, Id, IdSet, Ids, IdType, IndexOptions, IndexStats, LoadOptions, Metric, Migration, Progress, SearchOptions, Signal, Vector, VectorIndexConstructor, Vectors, Verification, VerifyOptions, Work, } from './ts/types.js';
 
 // errors.d.ts
-import type { Failure } from './native.js';
 declare const codes: readonly ["ERR_INVALID_ARGUMENT", "ERR_DIMENSION_MISMATCH", "ERR_INVALID_VECTOR", "ERR_DUPLICATE_ID", "ERR_CLOSED", "ERR_READ_ONLY", "ERR_LOCKED", "ERR_CORRUPT", "ERR_VERSION", "ERR_IO", "ERR_OUT_OF_MEMORY", "ERR_INTERNAL"];
 /** What went wrong, in a word that does not change between versions. */
 export type ErrorCode = (typeof codes)[number];
@@ -26,11 +25,6 @@ export declare class VicinalError extends Error {
         cause?: unknown;
     });
 }
-export declare function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError;
-export declare function closed(): VicinalError;
-export declare function fromFailure({ code, message, cause }: Failure): VicinalError;
-/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. */
-export declare function fromThrown(error: unknown): unknown;
 export {};
 
 // vector-index.d.ts
@@ -341,12 +335,3 @@ export interface VectorIndexConstructor {
     load<I extends Id = number>(path: string, options?: LoadOptions): Promise<VectorIndex<I>>;
 }
 export {};
-
-// native.d.ts
-import type { NativeIndex as Index } from '#native';
-export { Environment, NativeIndex } from '#native';
-export type { Failure, NativeIdSet, NativeOptions } from '#native';
-/** Ids as the native side takes them. */
-export type NativeIds = Parameters<Index['idSet']>[1];
-/** Vectors as the native side takes them. */
-export type NativeVectors = Parameters<Index['add']>[2];

@@ -34,20 +34,23 @@ export class VicinalError extends Error {
   }
 }
 
+/** An argument of the wrong type or out of range. @internal */
 export function invalidArgument(name: string, got: unknown, expected: string, row?: number): VicinalError {
   const inRow = row === undefined ? '' : ` in row ${row}`
   return new VicinalError('ERR_INVALID_ARGUMENT', `${name}: got ${show(got)}${inRow}, expected ${expected}`)
 }
 
+/** A call after close(). @internal */
 export function closed(): VicinalError {
   return new VicinalError('ERR_CLOSED', 'the index is closed: got a call after close(), expected an open index')
 }
 
+/** What the native side reports, as one of ours. @internal */
 export function fromFailure({ code, message, cause }: Failure): VicinalError {
   return new VicinalError(toCode(code), message, cause === undefined ? undefined : { cause: new Error(cause) })
 }
 
-/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. */
+/** What a native call threw, as one of ours. It may be of another realm, so its class says nothing. @internal */
 export function fromThrown(error: unknown): unknown {
   const { code, message, cause } = Object(error) as { code?: unknown; message?: unknown; cause?: unknown }
   if (error instanceof VicinalError || typeof message !== 'string') return error

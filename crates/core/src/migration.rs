@@ -102,15 +102,17 @@ impl Migrator {
         self.interrupt();
     }
 
-    /// All rows are gone.
-    pub(crate) fn reset(&self) {
+    /// All rows are gone: `replace` takes them away, unseen by whoever holds the control.
+    pub(crate) fn reset<R>(&self, replace: impl FnOnce() -> R) -> R {
         let mut control = self.control();
+        let replaced = replace();
         control.cuts.clear();
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target) = (0, 0);
         }
         self.interrupt();
+        replaced
     }
 
     pub(crate) fn pause(&self) {

@@ -105,6 +105,12 @@ impl Graph {
         }
     }
 
+    /// The graph as it is now under each of the distances that it is built by.
+    fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<GraphView<'a>> {
+        let view = self.view(rows);
+        rows.building_views().into_iter().map(|rows| GraphView { rows, ..view }).collect()
+    }
+
     /// Nodes on each level that has any.
     pub(crate) fn levels(&self) -> Vec<usize> {
         self.levels.iter().map(|nodes| nodes.load(Ordering::Relaxed)).take_while(|&nodes| nodes > 0).collect()

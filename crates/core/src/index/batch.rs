@@ -133,21 +133,10 @@ impl Job {
     /// Answers the queries from number `first` on.
     fn run(&self, first: usize, queries: &[f32]) -> Result<()> {
         self.work.check()?;
-        let Self { inner, state, options, .. } = self;
-        let _passage = inner.pools.gate().enter();
-        let len = state.len();
-        let filter = inner.filter_slots(state, options, len)?;
-        let reader = Reader::new(state, inner.request(options, len, filter.as_deref(), None), inner.threshold());
-        let padded: Vec<Padded> = queries.chunks(inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
-        let queries: Vec<Query<'_>> = padded.iter().map(|values| reader.rows().foreign(values)).collect();
-        let found = if reader.is_flat() {
-            scan(&reader, &queries)?
-        } else {
-            state.scratches.with(|scratch| {
-                let one = |query: &Query<'_>| reader.nearest(*query, scratch).map(|()| scratch.top.sorted().to_vec());
-                queries.iter().map(one).collect::<Result<Vec<_>>>()
-            })?
-        };
+        let padded: Vec<Padded> =
+            queries.chunks(self.inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
+        let _passage = self.inner.pools.gate().enter();
+        let found = self.state.undisturbed(|| self.search(&padded))?;
         let mut outcome = self.outcome.lock();
         outcome.done += found.len();
         for (place, found) in outcome.found[first..].iter_mut().zip(found) {
@@ -157,6 +146,22 @@ impl Job {
         drop(outcome);
         self.work.report(Phase::Read, done, total);
         Ok(())
+    }
+
+    /// What each of `queries` finds, nearest first.
+    fn search(&self, queries: &[Padded]) -> Result<Vec<Vec<Key>>> {
+        let Self { inner, state, options, .. } = self;
+        let len = state.len();
+        let filter = inner.filter_slots(state, options, len)?;
+        let reader = Reader::new(state, inner.request(options, len, filter.as_deref(), None), inner.threshold());
+        let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
+        if reader.is_flat() {
+            return scan(&reader, &queries);
+        }
+        state.scratches.with(|scratch| {
+            let one = |query: &Query<'_>| reader.nearest(*query, scratch).map(|()| scratch.top.sorted().to_vec());
+            queries.iter().map(one).collect()
+        })
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 
 use super::Inner;
-use super::state::State;
 use crate::error::{Error, Result};
 use crate::graph::{Batch, Graph, Insertion, choose_degree};
 use crate::migration::{Migrated, MigrationDone};
@@ -38,8 +37,8 @@ pub struct Migration {
 
 impl Inner {
     pub(super) fn migration(&self) -> Migration {
-        let state = self.state.load();
         let control = self.migrator.control();
+        let state = self.state.load();
         let migrated = state.migrated();
         let waits = control.end() > migrated;
         let is_running = control.wants_run(migrated);
@@ -81,7 +80,6 @@ impl Inner {
     }
 
     pub(super) fn start_migration(self: &Arc<Self>, work: Work, done: MigrationDone) {
-        let state = self.state.load_full();
         let mut control = self.migrator.control();
         let refusal = if control.closed { Some(Error::Closed) } else { control.error.take() };
         if let Some(error) = refusal {
@@ -89,7 +87,7 @@ impl Inner {
             return done(Err(error));
         }
         control.paused = false;
-        control.wait_for_all(work, state.migrated(), done);
+        control.wait_for_all(work, self.state.load().migrated(), done);
         drop(control);
         self.settle_migrations();
         self.migrate_in_background();
@@ -97,13 +95,12 @@ impl Inner {
 
     pub(super) fn migrate_step(&self, max: usize) -> Result<usize> {
         self.check_open()?;
-        let state = self.state.load_full();
         let waiting = || {
             let control = self.migrator.control();
-            if control.is_due() { control.end().saturating_sub(state.migrated()) } else { 0 }
+            if control.is_due() { control.end().saturating_sub(self.state.load().migrated()) } else { 0 }
         };
         if waiting() > 0 {
-            self.insert_chunk(&state, max, &|| state.is_abandoned())?;
+            self.insert_chunk(max, &|| false)?;
             self.settle_migrations();
         }
         Ok(waiting())
@@ -116,8 +113,9 @@ impl Inner {
 
     /// Tells everybody who waits for nothing any more.
     pub(super) fn settle_migrations(&self) {
-        let migrated = self.state.load().migrated();
-        let settled = self.migrator.control().settled(migrated);
+        let mut control = self.migrator.control();
+        let settled = control.settled(self.state.load().migrated());
+        drop(control);
         settled.into_iter().for_each(|tell| tell());
     }
 
@@ -126,10 +124,9 @@ impl Inner {
         crate::os::lower_thread_priority();
         loop {
             self.settle_migrations();
-            let state = self.state.load_full();
             let mut control = self.migrator.control();
             self.migrator.clear_interruption();
-            if !control.wants_run(state.migrated()) {
+            if !control.wants_run(self.state.load().migrated()) {
                 control.running = false;
                 drop(control);
                 // What came between the two looks at the waiters.
@@ -137,8 +134,7 @@ impl Inner {
                 return self.migrator.notify();
             }
             drop(control);
-            let stopped = || self.migrator.is_interrupted() || state.is_abandoned();
-            let insert = || self.insert_chunk(&state, self.options.chunk_size, &stopped);
+            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.migrator.is_interrupted());
             let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
                 let message = crate::error::panic_message(&*panic);
                 self.poison(&message);
@@ -146,7 +142,7 @@ impl Inner {
             });
             let mut control = self.migrator.control();
             match result {
-                Ok(()) => control.report(state.migrated()),
+                Ok(()) => control.report(self.state.load().migrated()),
                 Err(error) => {
                     control.paused = true;
                     control.error = Some(error);
@@ -156,16 +152,24 @@ impl Inner {
     }
 
     /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.
-    fn insert_chunk(&self, state: &State, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    fn insert_chunk(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let inserting = self.migrator.inserting();
+        // The state under the control's lock, as everywhere here: `clear` changes both together.
+        let mut control = self.migrator.control();
+        let state = self.state.load_full();
         let migrated = state.migrated();
-        let Some(region) = self.migrator.control().next_region(migrated) else {
+        let Some(region) = control.next_region(migrated) else {
             return Ok(());
         };
+        drop(control);
+        let stopped = || stopped() || state.is_abandoned();
         let graph = match state.graph.get() {
             Some(graph) => graph,
             None => {
-                let m = self.options.m.unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.view(), region)));
+                let m = self
+                    .options
+                    .m
+                    .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
                 state.graph.get_or_init(|| Graph::new(m, self.options.seed))
             }
         };
@@ -178,7 +182,7 @@ impl Inner {
             pools: &self.pools,
             scratches: &state.scratches,
             ef_construction: self.options.ef_construction,
-            stopped,
+            stopped: &stopped,
         };
         insertion.insert(&Batch { nodes: &nodes, end: end as u32 })?;
         // Fairly: whoever waits for the lock gets it before the next chunk.

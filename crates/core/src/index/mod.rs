@@ -2,6 +2,7 @@
 
 mod batch;
 mod equals;
+mod hash;
 mod migrate;
 mod persist;
 mod read;

@@ -12,9 +12,6 @@ use crate::options::{IdType, SearchOptions};
 use crate::topk::Key;
 use crate::vectors::Padded;
 
-/// Times that a search starts anew because an upsert came between. Under constant upserts it answers all the same.
-const RETRIES: usize = 3;
-
 /// Neighbors of one query, nearest first; `ids.len() == distances.len()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hits {
@@ -98,20 +95,13 @@ impl Inner {
         let state = self.state.load();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
-            let mut result = self.attempt(&state, source, options, &mut query, scratch);
-            for _ in 0..RETRIES {
-                match result {
-                    Ok(false) => result = self.attempt(&state, source, options, &mut query, scratch),
-                    Ok(true) | Err(_) => break,
-                }
-            }
+            let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));
             scratch.query = query;
-            result.map(|_| finish(&state, scratch.top.sorted()))
+            result.map(|()| finish(&state, scratch.top.sorted()))
         })
     }
 
-    /// One try of a search, into `scratch.top`. `false` if an upsert came between: an id's old row may have been met
-    /// after it was taken out, and its new one not at all.
+    /// One try of a search, into `scratch.top`.
     fn attempt(
         &self,
         state: &State,
@@ -119,8 +109,7 @@ impl Inner {
         options: &SearchOptions,
         query: &mut Padded,
         scratch: &mut Scratch,
-    ) -> Result<bool> {
-        let replacements = state.replacements();
+    ) -> Result<()> {
         let excluded = match source {
             Source::Values(values) => {
                 self.check_query(state, values, None)?;
@@ -136,8 +125,7 @@ impl Inner {
         let len = state.len();
         let filter = self.filter_slots(state, options, len)?;
         let reader = Reader::new(state, self.request(options, len, filter.as_deref(), excluded), self.threshold());
-        reader.nearest(reader.rows().foreign(query), scratch)?;
-        Ok(replacements.is_multiple_of(2) && replacements == state.replacements())
+        reader.nearest(reader.rows().foreign(query), scratch)
     }
 
     pub(super) fn check_search(&self, options: &SearchOptions) -> Result<()> {
@@ -246,9 +234,11 @@ impl Inner {
     pub(super) fn keys(&self) -> Result<Keys> {
         self.check_open()?;
         let state = self.state.load_full();
-        let end = state.len();
-        let view = state.removed.view();
-        let removed = (0..end.div_ceil(64)).map(|index| view.word(index)).collect();
+        let (end, removed) = state.undisturbed(|| {
+            let end = state.len();
+            let view = state.removed.view();
+            (end, (0..end.div_ceil(64)).map(|index| view.word(index)).collect())
+        });
         Ok(Keys { state, removed, next: 0, end })
     }
 

@@ -127,10 +127,11 @@ impl<'a> Reader<'a> {
         let start = graph.descend(query, entry, 0, scratch);
         if filter.is_none() {
             graph.search_level(query, &[start], 0, ef, scratch, |_| ())?;
-            if !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED {
-                self.collect(scratch);
+            let is_clear = !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED;
+            if is_clear && self.collect(scratch) >= k.min(allowed) {
                 return Ok(());
             }
+            scratch.top.reset(k.min(self.rows.len()));
         }
         let bridge = allowed * BRIDGE_BELOW < self.migrated;
         graph.search_accepted(query, start, ef, self, bridge, scratch)?;

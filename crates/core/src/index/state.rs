@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use parking_lot::RwLock;
+
 use super::equals::Equals;
 use crate::bits::Bits;
 use crate::error::Result;
@@ -24,8 +26,10 @@ pub(crate) struct State {
     /// Made by the first migration.
     pub(crate) graph: OnceLock<Graph>,
     pub(crate) scratches: ScratchPool,
-    /// Odd while an upsert takes replaced rows out; each one adds two. See [`State::replacements`].
+    /// Odd while an upsert takes replaced rows out; each one adds two.
     replacements: AtomicU64,
+    /// Held while an upsert takes replaced rows out, and by whoever must not be disturbed by one.
+    replacing: RwLock<()>,
     /// `clear` or `close` came: whoever migrates it should stop.
     abandoned: AtomicBool,
 }
@@ -44,6 +48,7 @@ impl State {
             graph: OnceLock::new(),
             scratches: ScratchPool::default(),
             replacements: AtomicU64::new(0),
+            replacing: RwLock::new(()),
             abandoned: AtomicBool::new(false),
         };
         state.rows.reserve(options.capacity)?;
@@ -92,14 +97,23 @@ impl State {
         self.graph.get().map_or(0, Graph::migrated)
     }
 
-    /// Changes whenever an upsert has replaced rows. A search that saw it change may have met an id's old row and not
-    /// its new one.
-    pub(crate) fn replacements(&self) -> u64 {
-        self.replacements.load(Ordering::Acquire)
+    /// Runs `read`, which looks at rows and at what of them was removed. If an upsert came between, it may have met an
+    /// id's old row after that was taken out, and the new one not at all: then it runs again, and upserts wait for it.
+    pub(crate) fn undisturbed<R>(&self, mut read: impl FnMut() -> R) -> R {
+        let replacements = self.replacements.load(Ordering::Acquire);
+        if replacements.is_multiple_of(2) {
+            let result = read();
+            if self.replacements.load(Ordering::Acquire) == replacements {
+                return result;
+            }
+        }
+        let _replacing = self.replacing.read();
+        read()
     }
 
     /// Runs `commit`, which publishes new rows and takes out those that they replace.
     pub(crate) fn replacing(&self, commit: impl FnOnce()) {
+        let _replacing = self.replacing.write();
         self.replacements.fetch_add(1, Ordering::AcqRel);
         commit();
         self.replacements.fetch_add(1, Ordering::AcqRel);

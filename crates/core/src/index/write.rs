@@ -64,8 +64,7 @@ impl Inner {
     pub(super) fn clear(&self) -> Result<()> {
         let _writing = self.writing()?;
         let fresh = Arc::new(State::new(&self.options)?);
-        self.state.swap(fresh).abandon();
-        self.migrator.reset();
+        self.migrator.reset(|| self.state.swap(fresh)).abandon();
         Ok(())
     }
 

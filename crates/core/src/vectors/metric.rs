@@ -24,6 +24,11 @@ impl Space {
         Self { metric, dimensions, kernels: Kernels::get() }
     }
 
+    /// The Euclidean space beside this one, if its own distances are none: those of inner product.
+    pub(crate) fn euclidean(&self) -> Option<Self> {
+        (self.metric == Metric::InnerProduct).then_some(Self { metric: Metric::L2, ..*self })
+    }
+
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }

@@ -20,6 +20,8 @@ const GROUP: usize = 64;
 
 pub(crate) struct Rows {
     space: Space,
+    /// See [`Rows::building_views`].
+    euclidean: Option<Space>,
     values: Blocks<f32>,
     /// Under cosine only. NaN for a row whose norm is too far from 1 for single precision: see [`Space::finish`].
     inverse_norms: Option<Blocks<f32>>,
@@ -28,7 +30,7 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn new(space: Space) -> Self {
         let inverse_norms = space.normalizes().then(|| Blocks::new("norms", 1));
-        Self { values: Blocks::new("vectors", space.padded()), inverse_norms, space }
+        Self { values: Blocks::new("vectors", space.padded()), inverse_norms, euclidean: space.euclidean(), space }
     }
 
     pub(crate) fn reserve(&self, rows: usize) -> Result<()> {
@@ -48,6 +50,17 @@ impl Rows {
         // The values are published last, so there is a norm for every row that is seen here.
         let values = self.values.view();
         RowsView { space: &self.space, values, inverse_norms: self.inverse_norms.as_ref().map(Blocks::view) }
+    }
+
+    /// The rows under each of the distances that a graph is built by.
+    ///
+    /// Inner product alone does not make a graph that can be walked: large rows are near to everything, and where
+    /// products are negative the nearest are the small ones. So it shares the links with Euclidean distance, which
+    /// leads everywhere, but for its part not from a small row to the large ones.
+    pub(crate) fn building_views(&self) -> Vec<RowsView<'_>> {
+        let view = self.view();
+        let euclidean = self.euclidean.as_ref().map(|space| RowsView { space, ..view });
+        euclidean.into_iter().chain([view]).collect()
     }
 
     /// Bytes that the published rows take.

@@ -35,8 +35,25 @@ struct BatchLevels {
 }
 
 impl Insertion<'_> {
-    /// Searches for all `nodes`; their choices in the order of `nodes`, or `None` if it was stopped.
-    pub(super) fn choose(&self, view: &GraphView<'_>, nodes: &[u32]) -> Result<Option<Vec<Choice>>> {
+    /// Searches for all `nodes` by all distances; their choices in the order of `nodes`, or `None` if it was stopped.
+    pub(super) fn choose(&self, views: &[GraphView<'_>], nodes: &[u32]) -> Result<Option<Vec<Choice>>> {
+        let (m, mut choices) = (self.graph.m, None::<Vec<Choice>>);
+        for view in views {
+            // Each distance leaves room for the next, which takes all that is left: they may agree.
+            let max = if choices.is_none() { m / views.len() } else { m };
+            let Some(more) = self.choose_by(view, nodes, max)? else {
+                return Ok(None);
+            };
+            match &mut choices {
+                None => choices = Some(more),
+                Some(choices) => choices.iter_mut().zip(more).for_each(|(choice, more)| choice.add(&more, m)),
+            }
+        }
+        Ok(choices)
+    }
+
+    /// By one distance, at most `max` links a node and level.
+    fn choose_by(&self, view: &GraphView<'_>, nodes: &[u32], max: usize) -> Result<Option<Vec<Choice>>> {
         let Some(within) = self.search_batch(view, nodes)? else {
             return Ok(None);
         };
@@ -47,7 +64,7 @@ impl Insertion<'_> {
                 return Ok(None);
             }
             self.scratches
-                .with(|scratch| self.choose_for(view, nodes[start.position], start, &within, scratch))
+                .with(|scratch| self.choose_for(view, nodes[start.position], max, start, &within, scratch))
                 .map(Some)
         });
         let choices: Vec<Option<Choice>> = choices.collect::<Result<_>>()?;
@@ -109,6 +126,7 @@ impl Insertion<'_> {
         &self,
         view: &GraphView<'_>,
         node: u32,
+        max: usize,
         start: &Start,
         within: &BatchLevels,
         scratch: &mut Scratch,
@@ -139,13 +157,24 @@ impl Insertion<'_> {
             let near_keys = near.map_or(&[][..], |near| &near.keys);
             let found = if searched { &entries[..] } else { &[] };
             let candidates = merge(found, near_keys, self.ef_construction);
-            view.select(&candidates, self.graph.m, &mut levels[level]);
+            view.select(&candidates, max, &mut levels[level]);
             if level == 0 {
                 let earlier = near.and_then(|near| near.earlier);
                 anchor = found.first().copied().into_iter().chain(earlier).min();
             }
         }
         Ok(Choice { node, anchor, levels, parent: None })
+    }
+}
+
+impl Choice {
+    /// Adds the links of `other`, chosen by another distance, that it has not, up to `max` in all.
+    fn add(&mut self, other: &Self, max: usize) {
+        for (links, more) in self.levels.iter_mut().zip(&other.levels) {
+            let is_new = |key: &&Key| links.iter().all(|link| link.slot() != key.slot());
+            let new: Vec<Key> = more.iter().filter(is_new).copied().take(max - links.len()).collect();
+            links.extend(new);
+        }
     }
 }
 

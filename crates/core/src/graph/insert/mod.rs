@@ -56,17 +56,17 @@ impl Insertion<'_> {
     /// Inserts a batch. `false` if it was stopped before it changed anything.
     pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<bool> {
         self.graph.reserve(batch.end as usize)?;
-        let view = self.graph.view(self.rows);
-        let Some(mut choices) = self.pools.build(|| self.choose(&view, batch.nodes))? else {
+        let views = self.graph.building_views(self.rows);
+        let Some(mut choices) = self.pools.build(|| self.choose(&views, batch.nodes))? else {
             return Ok(false);
         };
-        tree::plant(&view, &mut choices);
+        tree::plant(&views[0], &mut choices);
         self.reserve_upper(&choices)?;
-        // Taken again: it must lead to the lists that were just reserved.
-        let view = self.graph.view(self.rows);
+        // Taken again: they must lead to the lists that were just reserved.
+        let views = self.graph.building_views(self.rows);
         self.pools.build(|| {
-            self.write_own(&view, &choices);
-            self.write_reverse(&view, &choices)
+            self.write_own(&views[0], &choices);
+            self.write_reverse(&views, &choices)
         })?;
         self.publish(batch, &choices);
         Ok(true)

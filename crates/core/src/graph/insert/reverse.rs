@@ -21,21 +21,21 @@ struct Offer {
 
 impl Insertion<'_> {
     /// Turns the edges of `choices` round, groups them by target and updates each target once.
-    pub(super) fn write_reverse(&self, view: &GraphView<'_>, choices: &[Choice]) -> Result<()> {
+    pub(super) fn write_reverse(&self, views: &[GraphView<'_>], choices: &[Choice]) -> Result<()> {
         let mut offers: Vec<Offer> = choices.iter().flat_map(offers_of).collect();
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
         groups.par_iter().for_each(|group| {
             self.pools.gate().give_way();
-            self.scratches.with(|scratch| self.update(view, group, scratch));
+            self.scratches.with(|scratch| self.update(views, group, scratch));
         });
         Ok(())
     }
 
     /// Adds the offers to their target's list, pruning it if it overflows.
-    fn update(&self, view: &GraphView<'_>, offers: &[Offer], scratch: &mut Scratch) {
+    fn update(&self, views: &[GraphView<'_>], offers: &[Offer], scratch: &mut Scratch) {
         let Offer { level, target, .. } = offers[0];
-        let Some(list) = view.list(target, level as usize) else {
+        let Some(list) = views[0].list(target, level as usize) else {
             return;
         };
         let capacity = if level == 0 { self.graph.base.capacity() } else { self.graph.upper.capacity() };
@@ -47,34 +47,30 @@ impl Insertion<'_> {
             }
         }
         if links.len() > capacity {
-            links = self.prune(view, target, &links, capacity, scratch);
+            links = prune(views, target, &links, capacity, scratch);
         }
         list.write(&links);
     }
+}
 
-    /// At most `capacity` of `links`: those of the tree, then what the heuristic selects. It leaves some room, so that
-    /// the next offers need no pruning.
-    fn prune(
-        &self,
-        view: &GraphView<'_>,
-        target: u32,
-        links: &[Link],
-        capacity: usize,
-        scratch: &mut Scratch,
-    ) -> Vec<Link> {
-        let slots: Vec<u32> = links.iter().map(|link| link.node()).collect();
+/// At most `capacity` of `links`: those of the tree, then what the heuristic selects by each distance. It leaves some
+/// room, so that the next offers need no pruning.
+fn prune(views: &[GraphView<'_>], target: u32, links: &[Link], capacity: usize, scratch: &mut Scratch) -> Vec<Link> {
+    let slots: Vec<u32> = links.iter().map(|link| link.node()).collect();
+    let mut pruned: Vec<Link> = links.iter().copied().filter(|link| link.is_kept()).collect();
+    let (kept, room) = (pruned.len(), capacity - capacity / 8);
+    for (position, view) in views.iter().enumerate() {
         scratch.distances.resize(slots.len(), 0.0);
         view.rows.score(view.rows.query(target), &slots, &mut scratch.distances);
-        let key = |position: usize| Key::new(scratch.distances[position], slots[position]);
-        let (mut chosen, mut candidates) = (Vec::with_capacity(capacity), Vec::with_capacity(links.len()));
-        for (position, link) in links.iter().enumerate() {
-            if link.is_kept() { chosen.push(key(position)) } else { candidates.push(key(position)) }
-        }
-        let kept = chosen.len();
+        let keys = slots.iter().zip(&scratch.distances).map(|(&slot, &distance)| Key::new(distance, slot));
+        let is_chosen = |key: &Key| pruned.iter().any(|link| link.node() == key.slot());
+        let (mut chosen, mut candidates): (Vec<Key>, Vec<Key>) = keys.partition(is_chosen);
         candidates.sort_unstable();
-        view.select(&candidates, (capacity - capacity / 8).max(kept), &mut chosen);
-        chosen.iter().enumerate().map(|(i, key)| Link::new(key.slot(), i < kept)).collect()
+        let (before, share) = (chosen.len(), room * (position + 1) / views.len());
+        view.select(&candidates, share.max(kept), &mut chosen);
+        pruned.extend(chosen[before..].iter().map(|key| Link::new(key.slot(), false)));
     }
+    pruned
 }
 
 /// What the targets of a node's edges are offered.

@@ -1,0 +1,115 @@
+//! The same awaited calls and the same seed give the same graph, on any number of threads and at any speed.
+
+mod common;
+
+use std::time::Duration;
+
+use common::data::normal_rows;
+use common::{Rng, nearest, wait_until};
+use vicinal_core::{Ids, Index, MigrationState, Options, Work};
+
+const DIMENSIONS: usize = 24;
+const CALLS: usize = 60;
+
+/// How a run differs from the others; none of it may show.
+#[derive(Clone, Copy)]
+struct Pace {
+    threads: usize,
+    /// Milliseconds between calls, drawn below it.
+    pause: usize,
+    /// Whether searches run beside it.
+    disturbed: bool,
+}
+
+/// Adds, upserts and removes in batches of all sizes while the migration runs, and waits for its end.
+fn build(seed: u64, pace: Pace) -> Index {
+    let index = Index::new(Options {
+        threads: Some(pace.threads),
+        threshold: Some(700),
+        chunk_size: 128,
+        seed,
+        ..Options::new(DIMENSIONS)
+    });
+    let index = index.unwrap();
+    let (mut rng, mut timing) = (Rng(7), Rng(pace.threads as u64));
+    let mut next = 0u64;
+    let work = Work::default();
+    for call in 0..CALLS {
+        let count = 1 + rng.below(150);
+        let rows = normal_rows(DIMENSIONS, count, call as u64);
+        if call % 5 == 3 {
+            let start = rng.below(next as usize) as u64;
+            index.upsert(&Ids::Keys((start..start + count as u64).collect()), &rows, &work).unwrap();
+            next = next.max(start + count as u64);
+        } else {
+            index.add(&Ids::Keys((next..next + count as u64).collect()), &rows, &work).unwrap();
+            next += count as u64;
+        }
+        if call % 7 == 6 {
+            let gone = (0..20).map(|_| rng.below(next as usize) as u64).collect();
+            index.remove(&Ids::Keys(gone)).unwrap();
+        }
+        if pace.pause > 0 {
+            std::thread::sleep(Duration::from_millis(timing.below(pace.pause) as u64));
+        }
+        if pace.disturbed {
+            index.search_batch(rows, &nearest(3, 20), &work).unwrap();
+            if call % 9 == 0 {
+                index.pause_migration().unwrap();
+                index.resume_migration().unwrap();
+            }
+        }
+    }
+    wait_until("all rows are in the graph", || index.migration().state == MigrationState::Graph);
+    index
+}
+
+/// What a graph shows of itself: its levels, and the answers of searches so narrow that any other link would change
+/// some of them.
+fn fingerprint(index: &Index) -> (Vec<usize>, u64, Vec<u64>) {
+    let queries = normal_rows(DIMENSIONS, 2_000, 99);
+    let hits = index.search_batch(queries, &nearest(4, 4), &Work::default()).unwrap();
+    let Ids::Keys(keys) = hits.ids else { panic!("numbers") };
+    let stats = index.stats().unwrap();
+    (stats.levels, stats.mean_degree.to_bits(), keys)
+}
+
+fn check(name: &str, expected: &Index, pace: Pace) {
+    let index = build(1, pace);
+    assert_eq!(index.graph_hash(), expected.graph_hash(), "links, {name}");
+    assert!(fingerprint(&index) == fingerprint(expected), "answers, {name}");
+}
+
+#[test]
+fn the_graph_does_not_depend_on_threads_or_time() {
+    let quick = |threads| Pace { threads, pause: 0, disturbed: false };
+    let expected = build(1, quick(1));
+    assert!(expected.stats().unwrap().levels.len() > 1, "a graph of several levels");
+    check("2 threads", &expected, quick(2));
+    check("4 threads", &expected, quick(4));
+    check("with time between the calls", &expected, Pace { threads: 2, pause: 12, disturbed: false });
+    check("beside searches and pauses", &expected, Pace { threads: 2, pause: 3, disturbed: true });
+}
+
+#[test]
+fn another_seed_gives_another_graph() {
+    let pace = Pace { threads: 2, pause: 0, disturbed: false };
+    let (one, other) = (build(1, pace), build(2, pace));
+    assert_ne!(one.graph_hash(), other.graph_hash());
+    assert!(fingerprint(&one) != fingerprint(&other));
+}
+
+#[test]
+fn steps_by_hand_give_the_graph_of_one_run_at_the_same_boundaries() {
+    let rows = normal_rows(DIMENSIONS, 2_000, 5);
+    let make = || {
+        let options = Options { threshold: Some(0), auto_migrate: false, chunk_size: 150, ..Options::new(DIMENSIONS) };
+        let index = Index::new(options).unwrap();
+        index.add(&Ids::Keys((0..2_000).collect()), &rows, &Work::default()).unwrap();
+        index
+    };
+    let (stepped, run) = (make(), make());
+    while stepped.migrate_step(150).unwrap() > 0 {}
+    run.migrate(&Work::default()).unwrap();
+    assert_eq!(stepped.graph_hash(), run.graph_hash());
+}
