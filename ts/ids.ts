@@ -32,7 +32,8 @@ const numbers: IdCodec = {
         return listOf(unshared(ids as object, 'Float64Array'))
       case 'Int32Array':
       case 'Uint32Array':
-        return listOf(new Float64Array(ids as Int32Array))
+        // One whose memory is gone has a length of 0, and cannot be read.
+        return listOf(new Float64Array(lengthOf(ids as object) === 0 ? [] : (ids as Int32Array)))
     }
     const array = checkArray(name, ids, 'an array of numbers, a Float64Array, Int32Array or Uint32Array')
     const native = allocate(Float64Array, array.length)

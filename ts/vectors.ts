@@ -46,7 +46,7 @@ function flatRows(vectors: NativeVectors, kind: Kind, dimensions: number): Rows 
 }
 
 function copyRow(name: string, vector: unknown, values: Float32Array, row: number, dimensions: number): void {
-  if (vectorKind(name, vector) !== undefined) {
+  if (vectorKind(name, vector, row) !== undefined) {
     checkDimensions(lengthOf(vector as NativeVectors), dimensions, row)
     values.set(vector as NativeVectors, row * dimensions)
   } else if (Array.isArray(vector)) {
@@ -79,11 +79,11 @@ function checkDimensions(got: number, expected: number, row?: number): void {
 }
 
 /** The class of a typed array that holds the values of vectors; undefined for what is no typed array. */
-function vectorKind(name: string, vector: unknown): Kind | undefined {
+function vectorKind(name: string, vector: unknown, row?: number): Kind | undefined {
   const kind = kindOf(vector)
   switch (kind) {
     case 'Uint8Array':
-      if (isBuffer(vector as Uint8Array)) throw invalidArgument(name, vector, vectorTypes)
+      if (isBuffer(vector as Uint8Array)) throw invalidArgument(name, vector, vectorTypes, row)
       return kind
     case 'Float32Array':
     case 'Float64Array':

@@ -1,0 +1,117 @@
+import test, { type ExecutionContext } from 'ava'
+import { VectorIndex, type Hit } from 'vicinal'
+import { random, range, rowOf, vectors } from './helpers/data.js'
+import { distance } from './helpers/naive.js'
+
+const dimensions = 16
+
+/** The row that an id has in its given version. */
+function version(id: number, number: number): Float32Array {
+  return vectors(1, dimensions, id * 1_000 + number)
+}
+
+/** The rows that an id may have: those below 1,000 have five versions, the others one. */
+function possible(id: number): Float32Array[] {
+  return range(id < 1_000 ? 5 : 1).map((number) => version(id, number))
+}
+
+function checkHits(t: ExecutionContext, query: Float32Array, hits: readonly Hit<number>[]): void {
+  t.is(new Set(hits.map(({ id }) => id)).size, hits.length, 'no id twice')
+  for (const [rank, { id, distance: found }] of hits.entries()) {
+    const isOneOf = possible(id).some((row) => Math.abs(distance('l2', query, row) - found) < 1e-4)
+    if (!isOneOf) t.fail(`id ${id} at ${found}`)
+    if (rank > 0 && hits[rank - 1]!.distance > found) t.fail('nearest first')
+  }
+}
+
+async function checkBatch(
+  t: ExecutionContext,
+  index: VectorIndex,
+  queries: Float32Array,
+  filter: number[] | undefined,
+): Promise<void> {
+  const k = 7
+  const { ids, distances, counts } = await index.searchBatch(queries, { k, filter })
+  for (let row = 0; row * dimensions < queries.length; row++) {
+    t.is(counts[row], k)
+    const places = range(k, row * k)
+    const hits = places.map((place) => ({ id: ids[place] as number, distance: distances[place]! }))
+    if (filter) t.true(hits.every(({ id }) => filter.includes(id)))
+    checkHits(t, rowOf(queries, row, dimensions), hits)
+  }
+}
+
+test('hundreds of calls at once, every answer valid', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 500, chunkSize: 50 })
+  const calls: Promise<unknown>[] = []
+  const next = random(1)
+  await index.add(range(1_000), range(1_000).map((id) => version(id, 0))) // prettier-ignore
+  for (let i = 0; i < 400; i++) {
+    const query = vectors(1, dimensions, 7_000_000 + i)
+    const id = 1_000 + i * 5
+    calls.push(
+      index.add(range(5, id), range(5, id).map((one) => version(one, 0))), // prettier-ignore
+      index.search(query, { k: 20 }).then((hits) => checkHits(t, query, hits)),
+    )
+    if (i % 4 === 0) {
+      const replaced = Math.floor(next() * 1_000)
+      calls.push(index.upsert([replaced], [version(replaced, 1 + (i % 4))]))
+    }
+    if (i % 5 === 0) calls.push(index.remove([id, id + 1]).then((removed) => t.is(removed, 2)))
+    if (i % 20 === 0) {
+      const queries = vectors(10, dimensions, 8_000_000 + i)
+      calls.push(checkBatch(t, index, queries, i % 40 ? range(500) : undefined))
+    }
+    if (i % 50 === 0) calls.push(index.verify({ samples: 20 }), index.migrate())
+    if (i % 10 === 0) {
+      const sought = 500 + i
+      const byId = index.searchById(sought, { k: 5 })
+      calls.push(byId.then((hits) => t.false(hits.some((hit) => hit.id === sought))))
+    }
+  }
+  await Promise.all(calls)
+  t.is(index.size, 1_000 + 400 * 5 - 80 * 2)
+  await index.migrate()
+  t.like(index.migration, { state: 'graph', migrated: index.size })
+  const { unreachable, recall } = await index.verify({ samples: 300, ef: 100 })
+  t.is(unreachable, 0)
+  t.true(recall > 0.95, String(recall))
+})
+
+test('an id that is replaced all the time is always found, as one of its versions', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 200, chunkSize: 20 })
+  await index.add(range(500), vectors(500, dimensions))
+  const row = version(600, 0)
+  const moved = row.map((value) => value + 1e-3)
+  await index.add([600], [row])
+  const writes = range(200).map((i) => index.upsert([600], [i % 2 ? row : moved]))
+  const answers: Promise<unknown>[] = []
+  for (let i = 0; i < 200; i++) {
+    answers.push(index.search(row, { k: 1 }).then(([hit]) => t.is(hit!.id, 600)))
+    if (i % 10 === 0) await answers.at(-1)
+    t.true(index.has(600))
+    t.truthy(index.get(600))
+  }
+  await Promise.all([...writes, ...answers])
+  t.is(index.size, 501)
+})
+
+test('many indexes at once share the pool', async (t) => {
+  const rows = vectors(600, dimensions)
+  const indexes = range(30).map(() => new VectorIndex({ dimensions, threshold: 100 }))
+  await Promise.all(indexes.map((index) => index.add(range(600), rows)))
+  await Promise.all(indexes.map((index) => index.migrate()))
+  const answers = await Promise.all(indexes.map((index) => index.search(rowOf(rows, 5, dimensions), { k: 3 })))
+  for (const hits of answers) t.deepEqual(hits[0], { id: 5, distance: 0 })
+  await Promise.all(indexes.map((index) => index.close()))
+})
+
+test('searches do not queue behind longer work', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  await index.add(range(20_000), vectors(20_000, dimensions))
+  let ended = false
+  const long = index.verify({ samples: 3_000 }).finally(() => (ended = true))
+  t.is((await index.search(vectors(1, dimensions), { k: 1 })).length, 1)
+  t.false(ended)
+  await long
+})

@@ -1,0 +1,129 @@
+import test, { type ExecutionContext } from 'ava'
+import path from 'node:path'
+import { VectorIndex, type Progress } from 'vicinal'
+import { range, sleep, vectors } from './helpers/data.js'
+import { rejects, rejectsWith } from './helpers/failures.js'
+import { temporaryDirectory } from './helpers/files.js'
+
+const dimensions = 32
+const count = 20_000
+const rows = vectors(count, dimensions)
+
+interface Seen extends Progress {
+  at: number
+}
+
+/** Runs a call and checks what it says about its progress. */
+async function watched(
+  t: ExecutionContext,
+  phases: string[],
+  call: (onProgress: (progress: Progress) => void) => Promise<unknown>,
+): Promise<Seen[]> {
+  const seen: Seen[] = []
+  let settled = false
+  await call((progress) => {
+    t.false(settled, 'never after settling')
+    seen.push({ ...progress, at: performance.now() })
+  })
+  settled = true
+  await sleep(120)
+  const last = seen.at(-1)!
+  t.truthy(last, 'called at least once')
+  t.is(last.done, last.total, 'a last call with done = total')
+  for (const [i, { done, total, phase, at }] of seen.entries()) {
+    t.true(phases.includes(phase), phase)
+    t.true(Number.isInteger(done) && Number.isInteger(total) && done >= 0 && done <= total)
+    const before = seen[i - 1]
+    if (before === undefined) continue
+    if (before.phase === phase) t.true(before.done <= done && before.total === total)
+    if (i < seen.length - 1) t.true(at - before.at >= 49, `${at - before.at} ms between two calls`)
+  }
+  return seen
+}
+
+test('add and upsert tell how many rows are copied', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  const added = await watched(t, ['copy'], (onProgress) => index.add(range(count), rows, { onProgress }))
+  t.is(added.at(-1)!.total, count)
+  const replaced = await watched(t, ['copy'], (onProgress) => index.upsert(range(count), rows, { onProgress }))
+  t.is(replaced.at(-1)!.total, count)
+})
+
+test('migrate tells how many rows are inserted', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual' })
+  await index.add(range(6_000), rows.subarray(0, 6_000 * dimensions))
+  await index.migrateStep(1_000)
+  const seen = await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress }))
+  t.is(seen.at(-1)!.total, 5_000)
+  t.true(seen.length > 2, `${seen.length} calls`)
+})
+
+test('searchBatch and verify tell how far they are', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  await index.add(range(count), rows)
+  await watched(t, ['read'], (onProgress) => index.searchBatch(rows.subarray(0, 400 * dimensions), { onProgress }))
+  await watched(t, ['verify'], (onProgress) => index.verify({ samples: 200, onProgress }))
+})
+
+test('save and load tell how far they are', async (t) => {
+  const directory = await temporaryDirectory()
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  await index.add(range(count), rows)
+  const file = path.join(directory, 'index')
+  await watched(t, ['write'], (onProgress) => index.save(file, { onProgress }))
+  await watched(t, ['read'], (onProgress) => VectorIndex.load(file, { onProgress }))
+})
+
+test('what onProgress throws rejects migrate, which keeps what it moved', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual', chunkSize: 20 })
+  await index.add(range(6_000), rows.subarray(0, 6_000 * dimensions))
+  const error = new Error('the listener fails')
+  let calls = 0
+  const run = index.migrate({
+    onProgress({ done }) {
+      calls++
+      if (done > 0) throw error
+    },
+  })
+  await rejectsWith(t, run, error)
+  const callsThen = calls
+  await sleep(120)
+  t.is(calls, callsThen)
+  const { state, migrated } = index.migration
+  t.is(state, 'paused')
+  t.true(migrated > 0 && migrated < 6_000)
+  t.is((await index.migrate()).vectors, 6_000 - migrated)
+})
+
+test('what onProgress throws rejects every call', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  await index.add(range(count), rows)
+  const error = new TypeError('the listener fails')
+  const onProgress = (): void => {
+    throw error
+  }
+  await rejectsWith(t, index.add(range(count, count), rows, { onProgress }), error)
+  await rejectsWith(t, index.upsert(range(count), rows, { onProgress }), error)
+  await rejectsWith(t, index.searchBatch(rows.subarray(0, 400 * dimensions), { onProgress }), error)
+  await rejectsWith(t, index.verify({ samples: 100, onProgress }), error)
+  t.true([count, 2 * count].includes(index.size), 'all or nothing')
+})
+
+test('onProgress must be a function', async (t) => {
+  const index = new VectorIndex({ dimensions: 1 })
+  for (const onProgress of [null, {}, 'log', 1] as never[]) {
+    const message = /onProgress.*got .*expected /
+    await rejects(t, () => index.add([1], [[1]], { onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.upsert([1], [[1]], { onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.migrate({ onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.verify({ onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.searchBatch([[1]], { onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.save('x', { onProgress }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => VectorIndex.load('x', { onProgress }), 'ERR_INVALID_ARGUMENT', message)
+  }
+  for (const work of [null, 5, [], 'x', { signals: 1 }] as never[]) {
+    await rejects(t, () => index.add([1], [[1]], work), 'ERR_INVALID_ARGUMENT')
+    await rejects(t, () => index.migrate(work), 'ERR_INVALID_ARGUMENT')
+  }
+  t.is(index.size, 0)
+})
