@@ -157,7 +157,8 @@ fn queries() -> impl Strategy<Value = Query> {
         2 => prop_oneof![0..20usize, 20..NAMES].prop_map(Filter::Fresh),
         1 => Just(Filter::Kept),
     ];
-    let (is_narrow, exact, limit) = (prop::bool::weighted(0.25), prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize));
+    let (is_narrow, exact, limit) =
+        (prop::bool::weighted(0.25), prop::bool::weighted(0.2), option::weighted(0.2, 0..30usize));
     (any::<u64>(), k, is_narrow, exact, limit, filter).prop_map(|(seed, k, is_narrow, exact, limit, filter)| Query {
         seed,
         k,
