@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava'
 import { VectorIndex, type Hit } from 'vicinal'
-import { random, range, rowOf, vectors } from './helpers/data.js'
+import { random, range, rowOf, sleep, vectors } from './helpers/data.js'
 import { distance } from './helpers/naive.js'
 
 const dimensions = 16
@@ -78,22 +78,23 @@ test('hundreds of calls at once, every answer valid', async (t) => {
   t.true(recall > 0.95, String(recall))
 })
 
-test('an id that is replaced all the time is always found, as one of its versions', async (t) => {
-  const index = new VectorIndex({ dimensions, threshold: 200, chunkSize: 20 })
-  await index.add(range(500), vectors(500, dimensions))
-  const row = version(600, 0)
+test('an id that is replaced all the time is always found', async (t) => {
+  // So many rows that upserts come in the middle of searches.
+  const index = new VectorIndex({ dimensions, threshold: Infinity })
+  const id = 20_000
+  await index.add(range(20_001), vectors(20_001, dimensions))
+  const row = version(id, 0)
   const moved = row.map((value) => value + 1e-3)
-  await index.add([600], [row])
-  const writes = range(200).map((i) => index.upsert([600], [i % 2 ? row : moved]))
-  const answers: Promise<unknown>[] = []
-  for (let i = 0; i < 200; i++) {
-    answers.push(index.search(row, { k: 1 }).then(([hit]) => t.is(hit!.id, 600)))
-    if (i % 10 === 0) await answers.at(-1)
-    t.true(index.has(600))
-    t.truthy(index.get(600))
+  const writes = range(3_000).map((i) => index.upsert([id], [i % 2 ? row : moved]))
+  const last = writes.at(-1)!.then(() => true)
+  for (let ended = false; !ended; ended = await Promise.race([last, sleep(0).then(() => false)])) {
+    const answers = await Promise.all(range(20).map(() => index.search(row, { k: 1 })))
+    t.true(answers.every(([hit]) => hit!.id === id && hit!.distance < 1e-3))
+    t.true(index.has(id))
+    t.truthy(index.get(id))
   }
-  await Promise.all([...writes, ...answers])
-  t.is(index.size, 501)
+  await Promise.all(writes)
+  t.is(index.size, 20_001)
 })
 
 test('many indexes at once share the pool', async (t) => {

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { runFixture } from './helpers/children.js'
+import { temporaryDirectory } from './helpers/files.js'
 
 interface Outcome {
   ok: boolean
@@ -28,7 +29,7 @@ const sync = new Set(['new', 'addSync', 'searchSync', 'get', 'has', 'keys', 'sta
 
 // In a process of its own, because fail points are the process's.
 test('a panic anywhere is ERR_INTERNAL, the index stays as it was, reads go on and writes are refused', async (t) => {
-  const { code, signal, stdout, stderr } = await runFixture('internal.mjs')
+  const { code, signal, stdout, stderr } = await runFixture('internal.mjs', [await temporaryDirectory()])
   t.deepEqual({ code, signal }, { code: 0, signal: null }, stderr)
   const results = Object.entries(JSON.parse(stdout) as Record<string, Result>)
   t.is(results.length, 21)

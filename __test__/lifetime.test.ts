@@ -1,8 +1,11 @@
 import test from 'ava'
 import { inParallel, runFixture } from './helpers/children.js'
+import { temporaryDirectory } from './helpers/files.js'
+
+const directory = await temporaryDirectory()
 
 async function outcome(scenario: string): Promise<object> {
-  const { code, signal, stdout } = await runFixture('lifetime.mjs', [scenario], { timeout: 30_000 })
+  const { code, signal, stdout } = await runFixture('lifetime.mjs', [scenario, directory], { timeout: 30_000 })
   return { scenario, code, signal, stdout }
 }
 

@@ -48,6 +48,18 @@ test('a signal rejects its own caller only', async (t) => {
   t.is(index.migration.state, 'graph')
 })
 
+test('a signal is heard in the middle of a chunk', async (t) => {
+  const index = await slow({ chunkSize: 1_000_000 })
+  const controller = new AbortController()
+  const run = index.migrate({ signal: controller.signal })
+  await sleep(30)
+  const start = performance.now()
+  controller.abort('now')
+  await rejectsWith(t, run, 'now')
+  // 50 ms are promised; the machine may be busy. The whole chunk takes several times as long.
+  t.true(performance.now() - start < 150, `${performance.now() - start} ms`)
+})
+
 test('when nobody needs it the run stops and keeps what it moved', async (t) => {
   const index = await slow()
   const controller = new AbortController()
@@ -112,6 +124,7 @@ test('a caller can leave while the migration is paused', async (t) => {
   const leaving = index.migrate({ signal: controller.signal })
   const staying = stoppedBy(index, () => index.pauseMigration())
   await until(() => index.migration.state === 'paused')
+  await sleep(100)
   controller.abort('enough')
   await rejectsWith(t, Promise.race([leaving, sleep(1_000)]), 'enough')
   t.is(index.migration.state, 'paused')
@@ -121,8 +134,10 @@ test('a caller can leave while the migration is paused', async (t) => {
 
 test('a pause that is called after migrate pauses it', async (t) => {
   const index = await slow()
+  const before = index.upsert(range(count), rows)
   const run = index.migrate()
   index.pauseMigration()
+  await before
   await sleep(100)
   const { state, migrated } = index.migration
   t.is(state, 'paused')

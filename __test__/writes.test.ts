@@ -140,7 +140,8 @@ test('a write that fails does not keep the next from its turn', async (t) => {
 
 test('addSync waits for the writes before it', async (t) => {
   const index = make()
-  const pending = [index.add(range(20_000), vectors(20_000, 2)), index.remove([5]), index.add([20_001], [[1, 1]])]
+  const pending = range(40).map((i) => index.add(range(500, i * 500), vectors(500, 2, i)))
+  pending.push(index.remove([5]) as Promise<unknown> as Promise<void>, index.add([20_001], [[1, 1]]))
   index.addSync([5, 20_000], [[5, 5], [6, 6]]) // prettier-ignore
   t.is(index.size, 20_002)
   t.deepEqual([...index.keys()].slice(-3), [20_001, 5, 20_000])
