@@ -123,6 +123,7 @@ test('a caller can leave while the migration is paused', async (t) => {
   const controller = new AbortController()
   const leaving = index.migrate({ signal: controller.signal })
   const staying = stoppedBy(index, () => index.pauseMigration())
+  t.teardown(() => Promise.allSettled([index.close(), staying, leaving]))
   await until(() => index.migration.state === 'paused')
   await sleep(100)
   controller.abort('enough')
