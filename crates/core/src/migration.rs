@@ -5,6 +5,7 @@
 //! migration is.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::work::{Phase, Work};
 /// What a `migrate` did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Migrated {
-    /// Rows that came into the graph since the call.
+    /// Live rows that came into the graph since the call.
     pub vectors: usize,
     pub seconds: f64,
 }
@@ -187,6 +188,11 @@ impl Control {
         !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
     }
 
+    /// Whether somebody who waits has cancelled.
+    pub(crate) fn has_cancelled(&self) -> bool {
+        self.waiters.iter().any(|waiter| waiter.work.is_cancelled())
+    }
+
     /// Adds someone who waits for all rows that are there now.
     pub(crate) fn wait_for_all(&mut self, work: Work, migrated: usize, done: MigrationDone) {
         let target = self.end();
@@ -203,7 +209,7 @@ impl Control {
 
     /// Takes out those who got what they waited for, who have cancelled, and everybody when nothing more will come.
     /// To be called without the lock held.
-    pub(crate) fn settled(&mut self, migrated: usize) -> Vec<impl FnOnce() + use<>> {
+    pub(crate) fn settled(&mut self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) -> Vec<Box<dyn FnOnce()>> {
         let nothing_more = self.closed || !self.is_due || self.error.is_some();
         let failure = self.error.clone().filter(|_| !self.waiters.is_empty());
         let closed = self.closed;
@@ -220,13 +226,13 @@ impl Control {
             } else if closed {
                 Err(Error::Closed)
             } else {
-                let vectors = migrated.saturating_sub(waiter.from);
+                let vectors = live(waiter.from..migrated.max(waiter.from));
                 Ok(Migrated { vectors, seconds: waiter.start.elapsed().as_secs_f64() })
             }
         };
         let tell = |waiter: Waiter| {
             let outcome = outcome(&waiter);
-            move || (waiter.done)(outcome)
+            Box::new(move || (waiter.done)(outcome)) as Box<dyn FnOnce()>
         };
         settled.into_iter().map(tell).collect()
     }

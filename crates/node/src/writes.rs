@@ -96,7 +96,9 @@ impl NativeIndex {
     /// Settles `token` with `[vectors, seconds]`. Waits for its turn, but later writes do not wait for its end,
     /// and neither does `close`, which is what ends it then.
     #[napi]
-    pub fn migrate(&self, env: &Env, token: Token, progress: bool) {
+    pub fn migrate(&self, env: &Env, token: Token, progress: bool) -> Result<(), Thrown> {
+        // At once, unlike the rest: a pause that is called after this call must hold.
+        self.sync("migrate", || self.core.resume_migration())?;
         let job = crate::job::Job::new(env, &self.home, token, progress, Some(&self.core), None);
         let (core, memory) = (self.core.clone(), self.memory.clone());
         self.lane.push(Box::new(move || {
@@ -112,6 +114,7 @@ impl NativeIndex {
                 core.start_migration(work, Box::new(done));
             });
         }));
+        Ok(())
     }
 }
 

@@ -49,11 +49,10 @@ impl Inner {
             (false, true) if control.paused && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
         };
-        let live = |end: usize| end - state.removed.view().count(0..end);
         Migration {
             state: migration_state,
-            migrated: live(migrated),
-            total: live(state.len()),
+            migrated: state.live_in(0..migrated),
+            total: state.live_in(0..state.len()),
             method: state.graph.get().map(|_| "insert"),
             error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
         }
@@ -86,7 +85,6 @@ impl Inner {
             drop(control);
             return done(Err(error));
         }
-        control.paused = false;
         control.wait_for_all(work, self.state.load().migrated(), done);
         drop(control);
         self.settle_migrations();
@@ -97,7 +95,9 @@ impl Inner {
         self.check_open()?;
         let waiting = || {
             let control = self.migrator.control();
-            if control.is_due() { control.end().saturating_sub(self.state.load().migrated()) } else { 0 }
+            let state = self.state.load();
+            let migrated = state.migrated();
+            if control.is_due() { state.live_in(migrated..control.end().max(migrated)) } else { 0 }
         };
         if waiting() > 0 {
             self.insert_chunk(max, &|| false)?;
@@ -114,7 +114,8 @@ impl Inner {
     /// Tells everybody who waits for nothing any more.
     pub(super) fn settle_migrations(&self) {
         let mut control = self.migrator.control();
-        let settled = control.settled(self.state.load().migrated());
+        let state = self.state.load();
+        let settled = control.settled(state.migrated(), &|slots| state.live_in(slots));
         drop(control);
         settled.into_iter().for_each(|tell| tell());
     }
@@ -134,7 +135,7 @@ impl Inner {
                 return self.migrator.notify();
             }
             drop(control);
-            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.migrator.is_interrupted());
+            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.should_stop());
             let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
                 let message = crate::error::panic_message(&*panic);
                 self.poison(&message);
@@ -149,6 +150,18 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Asked between work units: lets those go who have cancelled, and says whether the rest can do without the run.
+    fn should_stop(&self) -> bool {
+        if self.migrator.is_interrupted() {
+            return true;
+        }
+        let has_cancelled = self.migrator.control().has_cancelled();
+        if has_cancelled {
+            self.settle_migrations();
+        }
+        has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
     }
 
     /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.

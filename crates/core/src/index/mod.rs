@@ -201,13 +201,14 @@ impl Index {
 
     /// Joins the running migration, or starts one. `done` is called once, on some thread: when all rows that are there
     /// now are in the graph, or with `Cancelled`, `Closed` or what stopped the run. Below the threshold there is
-    /// nothing to do. Resumes a paused migration.
+    /// nothing to do. While the migration is paused it waits.
     pub fn start_migration(&self, work: Work, done: MigrationDone) {
         self.inner().start_migration(work, done);
     }
 
-    /// `start_migration`, waiting for its end.
+    /// `resume_migration` and `start_migration`, waiting for its end.
     pub fn migrate(&self, work: &Work) -> Result<Migrated> {
+        self.resume_migration()?;
         migrate::wait(|done| self.start_migration(work.clone(), done))
     }
 

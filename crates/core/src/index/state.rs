@@ -1,5 +1,6 @@
 //! Everything that an index holds. `clear` replaces it as a whole.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -85,6 +86,11 @@ impl State {
     pub(crate) fn find(&self, id: Id<'_>) -> Option<u32> {
         let slot = self.map.get(self.map.hash(id), id, &self.ids)?;
         ((slot as usize) < self.len()).then_some(slot)
+    }
+
+    /// Live rows among published `slots`.
+    pub(crate) fn live_in(&self, slots: Range<usize>) -> usize {
+        slots.len() - self.removed.view().count(slots)
     }
 
     /// The id of a published slot.
