@@ -6,12 +6,15 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::work::{Phase, Work};
+
+/// How long a paused run waits before it asks its waiters whether they have cancelled.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a `migrate` did.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,6 +136,11 @@ impl Migrator {
         }
     }
 
+    /// Waits until something changes, or it is time to ask the waiters whether they have cancelled.
+    pub(crate) fn wait_for_change(&self, control: &mut MutexGuard<'_, Control>) {
+        self.changed.wait_for(control, PATIENCE);
+    }
+
     pub(crate) fn notify(&self) {
         self.changed.notify_all();
     }
@@ -185,6 +193,11 @@ impl Control {
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
         !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
+    }
+
+    /// Whether somebody waits for a migration that is paused. A run stays for them: they may cancel.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.paused && !self.closed && !self.waiters.is_empty()
     }
 
     /// Adds someone who waits for all rows that are there now.
