@@ -7,12 +7,15 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::work::{Phase, Work};
+
+/// How long a paused run waits before it asks its waiters whether they have cancelled.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a `migrate` did.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,6 +137,11 @@ impl Migrator {
         }
     }
 
+    /// Waits until something changes, or it is time to ask the waiters whether they have cancelled.
+    pub(crate) fn wait_for_change(&self, control: &mut MutexGuard<'_, Control>) {
+        self.changed.wait_for(control, PATIENCE);
+    }
+
     pub(crate) fn notify(&self) {
         self.changed.notify_all();
     }
@@ -193,17 +201,22 @@ impl Control {
         self.waiters.iter().any(|waiter| waiter.work.is_cancelled())
     }
 
+    /// Whether somebody waits for a migration that is paused. A run stays for them: they may cancel.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.paused && !self.closed && !self.waiters.is_empty()
+    }
+
     /// Adds someone who waits for all rows that are there now.
     pub(crate) fn wait_for_all(&mut self, work: Work, migrated: usize, done: MigrationDone) {
         let target = self.end();
         self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
     }
 
-    /// Tells those who wait how far the run is.
-    pub(crate) fn report(&self, migrated: usize) {
+    /// Tells those who wait how far the run is; `live` counts live rows.
+    pub(crate) fn report(&self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) {
         for waiter in &self.waiters {
-            let total = waiter.target - waiter.from.min(waiter.target);
-            waiter.work.report(Phase::Insert, migrated.saturating_sub(waiter.from).min(total), total);
+            let (from, target) = (waiter.from, waiter.target.max(waiter.from));
+            waiter.work.report(Phase::Insert, live(from..migrated.clamp(from, target)), live(from..target));
         }
     }
 

@@ -1,4 +1,5 @@
 //! Data on which graphs are known to fail: equal rows, far outliers, clusters, sorted input, wild norms and sizes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Recall on the real data set: at every width of the search, and at every stage of the migration.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod common;
 

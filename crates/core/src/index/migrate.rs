@@ -61,7 +61,8 @@ impl Inner {
     /// Starts the background run if there is something to do and none is there.
     pub(super) fn migrate_in_background(self: &Arc<Self>) {
         let mut control = self.migrator.control();
-        if control.running || !control.wants_run(self.state.load().migrated()) {
+        let is_needed = control.wants_run(self.state.load().migrated()) || control.is_awaited();
+        if control.running || !is_needed {
             return;
         }
         control.running = true;
@@ -128,6 +129,10 @@ impl Inner {
             let mut control = self.migrator.control();
             self.migrator.clear_interruption();
             if !control.wants_run(self.state.load().migrated()) {
+                if control.is_awaited() {
+                    self.migrator.wait_for_change(&mut control);
+                    continue;
+                }
                 control.running = false;
                 drop(control);
                 // What came between the two looks at the waiters.
@@ -141,9 +146,10 @@ impl Inner {
                 self.poison(&message);
                 Err(Error::Internal(message))
             });
+            let state = self.state.load();
             let mut control = self.migrator.control();
             match result {
-                Ok(()) => control.report(self.state.load().migrated()),
+                Ok(()) => control.report(state.migrated(), &|slots| state.live_in(slots)),
                 Err(error) => {
                     control.paused = true;
                     control.error = Some(error);
