@@ -17,8 +17,8 @@ interface Pending {
 interface JobOptions {
   work: CheckedWork
   owner?: unknown
-  /** Reject at once when aborted: the job changes nothing, so nobody has to know how it ends. */
-  readOnly?: boolean
+  /** Reject at once when aborted: there is nothing to undo, so nobody has to know how the job ends. */
+  atOnce?: boolean
 }
 
 const RESULT = 0
@@ -35,7 +35,7 @@ export function checkAborted({ signal }: CheckedWork): void {
 }
 
 /** Starts a native job under a new token. The promise settles with what is delivered for it. */
-export function run<T>(start: (token: number) => void, { work, owner, readOnly = false }: JobOptions): Promise<T> {
+export function run<T>(start: (token: number) => void, { work, owner, atOnce = false }: JobOptions): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const token = ++lastToken
     try {
@@ -53,12 +53,12 @@ export function run<T>(start: (token: number) => void, { work, owner, readOnly =
       owner,
     }
     pending.set(token, job)
-    if (work.signal !== undefined) follow(work.signal, token, job, readOnly)
+    if (work.signal !== undefined) follow(work.signal, token, job, atOnce)
   })
 }
 
-function follow(signal: NonNullable<CheckedWork['signal']>, token: number, job: Pending, readOnly: boolean): void {
-  job.onAbort = () => stop(token, job, { error: signal.reason, always: false }, readOnly)
+function follow(signal: NonNullable<CheckedWork['signal']>, token: number, job: Pending, atOnce: boolean): void {
+  job.onAbort = () => stop(token, job, { error: signal.reason, always: false }, atOnce)
   signal.addEventListener('abort', job.onAbort)
   // It may have been aborted by code that ran while the arguments were read.
   if (signal.aborted) job.onAbort()

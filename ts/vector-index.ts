@@ -156,11 +156,8 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   async migrate(given?: Work): Promise<{ vectors: number; seconds: number }> {
     const work = this.#begin(given)
-    const migrated = this.#write<[number, number]>(
-      (token) => this.#native.migrate(token, work.onProgress !== undefined),
-      work,
-    )
-    const [vectors, seconds] = await migrated
+    const native = (token: number) => this.#native.migrate(token, work.onProgress !== undefined)
+    const [vectors, seconds] = await this.#write<[number, number]>(native, work, true)
     return { vectors, seconds }
   }
 
@@ -244,18 +241,18 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     return this.#sync(() => toPrepared(filter, this.#native, this.#codec))
   }
 
-  #run<T>(start: (token: number) => void, work = noWork): Promise<T> {
-    return run<T>(start, { work, owner: this })
+  #run<T>(start: (token: number) => void, work = noWork, atOnce = false): Promise<T> {
+    return run<T>(start, { work, owner: this, atOnce })
   }
 
   async #hits(start: (token: number) => void, search: options.CheckedSearch): Promise<Hit<I>[]> {
-    return toHits<I>(await run<NativeHits>(start, { work: search, owner: this, readOnly: true }))
+    return toHits<I>(await run<NativeHits>(start, { work: search, owner: this, atOnce: true }))
   }
 
   /** Runs what may change how much memory the index takes. */
-  async #write<T>(start: (token: number) => void, work = noWork): Promise<T> {
+  async #write<T>(start: (token: number) => void, work = noWork, atOnce = false): Promise<T> {
     try {
-      return await this.#run<T>(start, work)
+      return await this.#run<T>(start, work, atOnce)
     } finally {
       this.#native.account()
     }

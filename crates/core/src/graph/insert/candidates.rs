@@ -59,8 +59,7 @@ impl Insertion<'_> {
         };
         let starts = self.starts(view, nodes)?;
         let choices = starts.par_iter().map(|start| {
-            self.pools.gate().give_way();
-            if (self.stopped)() {
+            if self.pause() {
                 return Ok(None);
             }
             self.scratches
@@ -103,7 +102,7 @@ impl Insertion<'_> {
             return Ok((0..nodes.len()).map(unsearched).collect());
         };
         let descents = nodes.par_iter().enumerate().map(|(position, &node)| {
-            self.pools.gate().give_way();
+            self.pause();
             self.scratches.with(|scratch| {
                 let query = view.rows.query(node);
                 let mut path = [0; PATH];

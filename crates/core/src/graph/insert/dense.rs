@@ -30,8 +30,7 @@ impl Insertion<'_> {
         let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(node)).collect();
         pack(&columns, &mut panels)?;
         let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
-            self.pools.gate().give_way();
-            if (self.stopped)() {
+            if self.pause() {
                 return Vec::new();
             }
             let work = |scratch: &mut Scratch| {

@@ -72,6 +72,13 @@ impl Insertion<'_> {
         Ok(true)
     }
 
+    /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the
+    /// same, but ask too: who asks for a stop may be let go before it comes.
+    fn pause(&self) -> bool {
+        self.pools.gate().give_way();
+        (self.stopped)()
+    }
+
     /// Gives the nodes that reach upper levels their lists there.
     fn reserve_upper(&self, choices: &[Choice]) -> Result<()> {
         let lists = self.graph.upper_lists.load(Ordering::Relaxed);

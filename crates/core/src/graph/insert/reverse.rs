@@ -26,7 +26,7 @@ impl Insertion<'_> {
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
         groups.par_iter().for_each(|group| {
-            self.pools.gate().give_way();
+            self.pause();
             self.scratches.with(|scratch| self.update(views, group, scratch));
         });
         Ok(())
