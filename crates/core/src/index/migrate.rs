@@ -96,15 +96,15 @@ impl Inner {
         self.check_open()?;
         let waiting = || {
             let control = self.migrator.control();
-            let state = self.state.load();
-            let migrated = state.migrated();
-            if control.is_due() { state.live_in(migrated..control.end().max(migrated)) } else { 0 }
+            let migrated = self.state.load().migrated();
+            if control.is_due() { migrated..control.end().max(migrated) } else { migrated..migrated }
         };
-        if waiting() > 0 {
+        if !waiting().is_empty() {
             self.insert_chunk(max, &|| false)?;
             self.settle_migrations();
         }
-        Ok(waiting())
+        let state = self.state.load();
+        Ok(state.live_in(waiting()))
     }
 
     pub(super) fn resume_migration(self: &Arc<Self>) {

@@ -88,8 +88,10 @@ impl State {
         ((slot as usize) < self.len()).then_some(slot)
     }
 
-    /// Live rows among published `slots`.
+    /// Live rows among `slots`; those that are not published are none.
     pub(crate) fn live_in(&self, slots: Range<usize>) -> usize {
+        let end = slots.end.min(self.len());
+        let slots = slots.start.min(end)..end;
         slots.len() - self.removed.view().count(slots)
     }
 
