@@ -66,7 +66,7 @@ pub(crate) fn lower_thread_priority() {
     // SAFETY: changes the scheduling of the calling thread only (Linux takes a thread's id here); failure is harmless.
     unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
-        libc::setpriority(libc::PRIO_PROCESS, thread, 10);
+        libc::setpriority(libc::PRIO_PROCESS, thread, 19);
     }
     #[cfg(target_vendor = "apple")]
     // SAFETY: changes the scheduling of the calling thread only.
