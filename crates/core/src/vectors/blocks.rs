@@ -146,12 +146,13 @@ impl<T: Zeroed> Blocks<T> {
         if growth.chunks < wanted { self.add_group(growth, wanted) } else { Ok(()) }
     }
 
-    /// Allocates what is missing in one piece, and more than that, so that large stores get large (huge) pages, unless
-    /// the system refuses it.
+    /// Allocates what is missing in one piece, and more than that unless the system refuses it: from the second time on
+    /// at least a huge page, without which a search waits for the address cache at every row.
     fn add_group(&self, growth: &mut Growth<T>, wanted: usize) -> Result<()> {
         let chunk_bytes = (self.stride * size_of::<T>()) << self.shift;
         let missing = wanted - growth.chunks;
-        let generous = (growth.chunks / 8).min(MAX_SPARE_BYTES / chunk_bytes).max(missing);
+        let page = if growth.chunks > 0 { HUGE_PAGE.div_ceil(chunk_bytes) } else { 1 };
+        let generous = (growth.chunks / 8).min(MAX_SPARE_BYTES / chunk_bytes).max(page).max(missing);
         let (group, chunks) = match Group::new(self.what, generous, chunk_bytes) {
             Ok(group) => (group, generous),
             Err(_) => (Group::new(self.what, missing, chunk_bytes)?, missing),
