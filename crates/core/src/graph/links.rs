@@ -101,7 +101,7 @@ impl<'a> LinksView<'a> {
 pub(crate) struct List<'a>(&'a [AtomicU32]);
 
 impl List<'_> {
-    /// Calls `visit` with every link. What its targets' rows hold is visible from then on.
+    /// Puts the nodes that it leads to in `links`. What their rows hold is visible from then on.
     #[inline]
     pub(crate) fn read(self, links: &mut Vec<u32>) {
         links.clear();

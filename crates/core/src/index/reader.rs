@@ -50,7 +50,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `below` is the number of live rows from which on the graph answers.
+    /// `threshold` is the number of live rows from which on the graph answers.
     pub(crate) fn new(state: &'a State, request: Request<'a>, threshold: usize) -> Self {
         let live = state.live();
         // The graph's end first: all that it serves is published in the view that is taken after it.

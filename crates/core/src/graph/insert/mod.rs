@@ -53,12 +53,12 @@ struct Choice {
 }
 
 impl Insertion<'_> {
-    /// Inserts a batch. `false` if it was stopped before it changed anything.
-    pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<bool> {
+    /// Inserts a batch; nothing of it if it was stopped before the first write.
+    pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<()> {
         self.graph.reserve(batch.end as usize)?;
         let views = self.graph.building_views(self.rows);
         let Some(mut choices) = self.pools.build(|| self.choose(&views, batch.nodes))? else {
-            return Ok(false);
+            return Ok(());
         };
         tree::plant(&views[0], &mut choices);
         self.reserve_upper(&choices)?;
@@ -66,10 +66,10 @@ impl Insertion<'_> {
         let views = self.graph.building_views(self.rows);
         self.pools.build(|| {
             self.write_own(&views[0], &choices);
-            self.write_reverse(&views, &choices)
-        })?;
+            self.write_reverse(&views, &choices);
+        });
         self.publish(batch, &choices);
-        Ok(true)
+        Ok(())
     }
 
     /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the

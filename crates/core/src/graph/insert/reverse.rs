@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::{Choice, Insertion};
-use crate::error::Result;
 use crate::graph::GraphView;
 use crate::graph::links::Link;
 use crate::graph::scratch::Scratch;
@@ -21,7 +20,7 @@ struct Offer {
 
 impl Insertion<'_> {
     /// Turns the edges of `choices` round, groups them by target and updates each target once.
-    pub(super) fn write_reverse(&self, views: &[GraphView<'_>], choices: &[Choice]) -> Result<()> {
+    pub(super) fn write_reverse(&self, views: &[GraphView<'_>], choices: &[Choice]) {
         let mut offers: Vec<Offer> = choices.iter().flat_map(offers_of).collect();
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
@@ -29,7 +28,6 @@ impl Insertion<'_> {
             self.pause();
             self.scratches.with(|scratch| self.update(views, group, scratch));
         });
-        Ok(())
     }
 
     /// Adds the offers to their target's list, pruning it if it overflows.
