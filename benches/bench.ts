@@ -9,6 +9,7 @@ import { prepare } from './compare/prepare.js'
 import { buildDriver } from './compare/programs.js'
 import { progress } from './compare/progress.js'
 import { SCHEMA, type Report, type Run, type Settings } from './compare/report.js'
+import { setUpPeers, whyMissing } from './compare/peers.js'
 import { tables } from './compare/table.js'
 import { writePage } from './page/write.js'
 
@@ -25,8 +26,9 @@ async function main(options: Options): Promise<void> {
   const { peers, plans, systems, out, skipped } = options
   for (const note of skipped) progress(note)
   const about = { date: new Date().toISOString(), project: describeProject(), machine: describeMachine() }
+  if (peers) setUpPeers()
   progress('compiling the Rust program')
-  buildDriver(peers)
+  buildDriver(systems.some(({ id }) => id === 'hnsw_rs') && whyMissing('hnsw_rs') === undefined)
   const runs: Run[] = []
   for (const { source, limit } of plans) {
     progress(`${source.name}: preparing`)

@@ -1,8 +1,9 @@
 // Measures one set: all systems build one after the other, then they take turns to search.
-import { entries, whyMissing, type Entry, type Spec } from './systems.js'
+import { entries, type Entry, type Spec } from './systems.js'
 import { Driver } from './driver.js'
 import { median } from './curves.js'
 import type { Input } from './prepare.js'
+import { whyMissing } from './peers.js'
 import { progress } from './progress.js'
 import type { Build, Live, Point, Run, Settings, Speed, System, Way } from './report.js'
 

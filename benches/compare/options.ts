@@ -1,6 +1,7 @@
 // What the command line asks for.
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { fromCaller, here } from './programs.js'
+import { here } from './programs.js'
 import { exists, named, own, SAMPLE, type Source } from './sets.js'
 import { SYSTEMS, type Spec } from './systems.js'
 
@@ -40,7 +41,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help) return undefined
   const limit = values.rows === undefined ? Infinity : Number(values.rows)
   if (!(limit > 0)) throw new Error(`--rows ${values.rows}: expected a number`)
-  const folder = values.data === undefined ? undefined : fromCaller(values.data)
+  const folder = values.data === undefined ? undefined : resolve(values.data)
   const sift = named('sift-photos-1m', folder)
   const skipped: string[] = []
 
@@ -52,7 +53,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     const short = { source: sift, limit: Math.min(limit, SHORT_ROWS) }
     return [{ source: SAMPLE, limit }, ...(exists(sift) ? [short] : [])]
   }
-  const out = values.out === undefined ? here('out') : fromCaller(values.out)
+  const out = values.out === undefined ? here('out') : resolve(values.out)
   return { peers: values.peers, plans: plans(), systems: systems(values), out, skipped }
 }
 

@@ -1,14 +1,11 @@
 // Where the programs are that measure, and what starts them.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 export const here = (...parts: string[]): string => join(root, 'benches', ...parts)
-
-/** A path that somebody gave, relative to where npm was called. */
-export const fromCaller = (path: string): string => resolve(process.env.INIT_CWD ?? '.', path)
 
 /** Loads TypeScript. */
 export const register = import.meta.resolve('@oxc-node/core/register')

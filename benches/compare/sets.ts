@@ -1,8 +1,8 @@
 // The sets that can be named, and a user's own files.
 import { existsSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { DataInfo } from './report.js'
-import { fromCaller, root } from './programs.js'
+import { root } from './programs.js'
 
 /** Files as somebody gave them, in any of the formats that `prepare.ts` reads. */
 export interface Source {
@@ -71,9 +71,9 @@ export function own(given: { base: string; query?: string; truth?: string; metri
   return {
     name: basename(given.base).replace(/\.\w+$/, ''),
     about: basename(given.base),
-    base: fromCaller(given.base),
-    query: given.query === undefined ? undefined : fromCaller(given.query),
-    truth: given.truth === undefined ? undefined : fromCaller(given.truth),
+    base: resolve(given.base),
+    query: given.query === undefined ? undefined : resolve(given.query),
+    truth: given.truth === undefined ? undefined : resolve(given.truth),
     metric,
   }
 }

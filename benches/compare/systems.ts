@@ -1,5 +1,4 @@
 // Which systems there are to measure, and the program that measures each.
-import { existsSync, readFileSync } from 'node:fs'
 import type { DataInfo, Way } from './report.js'
 import { driverBinary, here, interpreter, register } from './programs.js'
 
@@ -48,13 +47,4 @@ export function entries(chosen: readonly Spec[], { rows }: DataInfo): Entry[] {
   const fewer = [...new Set(all.map((entry) => entry.rows))].filter((count) => count < rows)
   const ours = chosen.filter((spec) => spec.ours)
   return all.concat(fewer.flatMap((count) => ours.map((spec) => ({ spec, rows: count }))))
-}
-
-/** Why a system cannot be measured, as `setup-peers.mjs` has found out; undefined where it can. */
-export function whyMissing(id: string): string | undefined {
-  const state = here('peers', 'state.json')
-  if (!existsSync(state)) return 'not installed: run node benches/setup-peers.mjs'
-  const found = JSON.parse(readFileSync(state, 'utf8')) as Record<string, { reason?: string } | undefined>
-  const peer = found[id]
-  return peer === undefined ? 'not installed: run node benches/setup-peers.mjs again' : peer.reason
 }
