@@ -116,6 +116,8 @@ export interface Live {
 /** Queries sent every millisecond while rows stream in and migrate. */
 export interface Timeline {
   rows: number
+  /** Of these, in the graph at the end: fewer where the index did not come to it in time. */
+  migrated: number
   /** From which second on; in order. */
   phases: { name: 'exact' | 'adding' | 'migrating' | 'graph'; from: number }[]
   slices: Slice[]

@@ -10,7 +10,7 @@ import { rowNumbers } from '../drivers/rows.js'
 
 const K = 100
 const BLOCK = 10_000
-const CHECKED_QUERIES = 20
+const CHECKED_QUERIES = 10
 
 const text = { type: 'string' } as const
 const { base, query, metric, rows, out } = parseArgs({

@@ -7,6 +7,9 @@ export interface Answered {
   took: number
 }
 
+/** More do not wait: from there on the index is overloaded, and a longer queue would only tell for how long. */
+const MOST_WAITING = 1_000
+
 /**
  * Asks a query every millisecond while `work` goes on, whether or not those before are answered: a slow answer must not
  * thin out the queries that would have been slow too.
@@ -19,13 +22,17 @@ export async function askEveryMillisecond(
   const { dimensions } = index
   const count = queries.length / dimensions
   const pending: Promise<Answered>[] = []
+  let answered = 0
   const ask = async (): Promise<Answered> => {
     const query = pending.length % count
     const sent = performance.now()
     await index.search(queries.subarray(query * dimensions, (query + 1) * dimensions), { k: K })
+    answered++
     return { sent, took: performance.now() - sent }
   }
-  const timer = setInterval(() => pending.push(ask()), 1)
+  const timer = setInterval(() => {
+    if (pending.length - answered < MOST_WAITING) pending.push(ask())
+  }, 1)
   try {
     await work()
   } finally {

@@ -1,5 +1,6 @@
 // How long queries take, slice by slice, from a small exact index over rows that stream in to the finished graph.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { VectorIndex } from 'vicinal'
 import type { Slice, Timeline } from '../compare/report.js'
 import { percentile } from '../../examples/measure.js'
 import { add, belowThreshold, THRESHOLD } from './streaming.js'
@@ -9,8 +10,10 @@ import { askEveryMillisecond, type Answered } from './queries.js'
 const BATCH = 1_000
 const IDLE_SECONDS = 2
 const SLICES = 120
+/** An index that the queries overload may not come to an end. */
+const LIMIT_SECONDS = 30
 
-/** Rows come in awaited batches of 1,000, which do not wait for the migration. */
+/** Rows come in awaited batches of 1,000, which do not wait for the migration. Ends when there is a graph, or at a limit. */
 export async function timeline(data: Data, queries: Float32Array): Promise<Timeline> {
   const { rows } = data
   const index = await belowThreshold(data)
@@ -23,16 +26,29 @@ export async function timeline(data: Data, queries: Float32Array): Promise<Timel
     begin('exact')
     await sleep(IDLE_SECONDS * 1000)
     begin('adding')
-    for (let first = THRESHOLD - 1; first < rows; first += BATCH) {
+    const signal = AbortSignal.timeout(LIMIT_SECONDS * 1000)
+    for (let first = THRESHOLD - 1; first < rows && !signal.aborted; first += BATCH) {
       await add(data, index, first, Math.min(first + BATCH, rows))
     }
     begin('migrating')
-    await index.migrate()
+    if (!(await finished(index, signal))) return
     begin('graph')
     await sleep(IDLE_SECONDS * 1000)
   })
+  const { migrated } = index.migration
   await index.close()
-  return { rows, phases, slices: slices(answered, start) }
+  return { rows, migrated, phases, slices: slices(answered, start) }
+}
+
+/** Whether the migration comes to its end before the signal. */
+async function finished(index: VectorIndex, signal: AbortSignal): Promise<boolean> {
+  try {
+    await index.migrate({ signal })
+    return true
+  } catch (error) {
+    if (error === signal.reason) return false
+    throw error
+  }
 }
 
 /** By when they were sent, so that a query counts for what went on when it was asked. */

@@ -103,7 +103,9 @@ function liveChart(live: Run['live']): Html {
   const { migration, latency, timeline } = live
   const draw = (width: 'narrow' | 'wide'): string =>
     timelineChart(timeline, width === 'narrow' ? WIDTHS.narrow : WIDTHS.wide)
-  const caption = html`A query every millisecond while ${whole(timeline.rows)} rows come in, 1,000 an awaited call. The
+  const { rows, migrated } = timeline
+  const cut = migrated < rows ? ` Cut off when ${whole(migrated)} were in the graph.` : ''
+  const caption = html`A query every millisecond while ${whole(rows)} rows come in, 1,000 an awaited call.${cut} The
   first ${whole(migration.rows)} rows migrate in ${(migration.median * 1000).toFixed(0)} ms; 99 % of the queries
   meanwhile are answered within ${latency.migrating.p99.toFixed(2)} ms, without a migration within
   ${Math.max(latency.exact.p99, latency.graph.p99).toFixed(2)} ms.`

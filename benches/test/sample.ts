@@ -45,6 +45,7 @@ export const LIVE: Run['live'] = {
   stream: { rows: 20_000, seconds: 1, eventLoop: { p99: 1, max: 3 } },
   timeline: {
     rows: 20_000,
+    migrated: 20_000,
     phases: [
       { name: 'exact', from: 0 },
       { name: 'graph', from: 1 },
