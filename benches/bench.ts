@@ -1,7 +1,7 @@
 // Measures vicinal, with `--peers` beside its peers, prints what came out and writes it as JSON and as a page.
 // benches/README.md says more.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describeMachine, describeProject } from './compare/machine.js'
 import { measure } from './compare/measure.js'
 import { parseOptions, USAGE, type Options } from './compare/options.js'
@@ -35,7 +35,10 @@ async function main(options: Options): Promise<void> {
     const input = await prepare(source, limit)
     runs.push(await measure(input, systems, SETTINGS))
   }
-  const command = ['npm run', peers ? 'bench:peers' : 'bench'].join(' ')
+  const script = peers ? 'bench:peers' : 'bench'
+  const args = process.argv.slice(2).filter((arg) => arg !== '--peers')
+  // Reports are read elsewhere, so folders do not matter.
+  const command = ['npm run', script, ...(args.length > 0 ? ['--', ...args.map((arg) => basename(arg))] : [])].join(' ')
   const report: Report = { schema: SCHEMA, command, ...about, settings: SETTINGS, skipped, runs }
   console.log(tables(report))
 

@@ -4,6 +4,7 @@ import { Driver } from './driver.js'
 import { median } from './curves.js'
 import type { Input } from './prepare.js'
 import { whyMissing } from './peers.js'
+import { root } from './programs.js'
 import { progress } from './progress.js'
 import type { Build, Live, Point, Run, Settings, Speed, System, Way } from './report.js'
 
@@ -130,9 +131,10 @@ async function attempt<Result>(
     return await work()
   } catch (error) {
     if (ours) throw error
-    const { message } = error as Error
-    progress(`${name} is left out: ${message}`)
-    missing.push({ system: name, reason: message })
+    // The first line, and no path of this machine, since reports are read elsewhere.
+    const reason = (error as Error).message.split('\n', 1)[0]!.replaceAll(root, '')
+    progress(`${name} is left out: ${reason}`)
+    missing.push({ system: name, reason })
     return undefined
   }
 }
