@@ -37,7 +37,7 @@ export function page(report: Report): string {
           <p class="quiet">
             All systems of a section ran on this machine in this run. They built one after the other, with
             ${settings.buildThreads} threads, and then took turns to search, width by width and pass by pass, on
-            ${settings.searchThreads} thread; figures are medians of ${settings.passes} passes over
+            ${settings.searchThreads} thread; figures are medians of ${settings.passes} passes over at most
             ${whole(settings.timedQueries)} queries. recall@${settings.k} counts the rows found that are no farther than
             the true ${settings.k}th, over all queries. Memory is what a process holds after building, and at most
             meanwhile, less what it held before with the rows in memory. Latencies are of calls one at a time and
