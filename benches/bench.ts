@@ -28,7 +28,8 @@ async function main(options: Options): Promise<void> {
   const about = { date: new Date().toISOString(), project: describeProject(), machine: describeMachine() }
   if (peers) setUpPeers()
   progress('compiling the Rust program')
-  buildDriver(systems.some(({ id }) => id === 'hnsw_rs') && whyMissing('hnsw_rs') === undefined)
+  // With the peers wherever they are, so that it is not compiled again and again.
+  buildDriver(whyMissing('hnsw_rs') === undefined)
   const runs: Run[] = []
   for (const { source, limit } of plans) {
     progress(`${source.name}: preparing`)
