@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod bits;
+mod codes;
 mod distance;
 mod error;
 mod flat;

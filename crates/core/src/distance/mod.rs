@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod bytes;
 mod kernel;
 pub(crate) mod naive;
 #[cfg(target_arch = "aarch64")]

@@ -153,7 +153,9 @@ impl Job {
         let Self { inner, state, options, .. } = self;
         let len = state.len();
         let filter = inner.filter_slots(state, options, len)?;
-        let reader = Reader::new(state, inner.request(options, len, filter.as_deref(), None), inner.threshold());
+        let request = inner.request(options, len, filter.as_deref(), None);
+        let graph = state.graph.load();
+        let reader = Reader::new(state, graph.as_deref(), request, inner.threshold());
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
         if reader.is_flat() {
             return scan(&reader, &queries);

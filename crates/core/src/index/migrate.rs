@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::Inner;
+use crate::codes::Encoder;
 use crate::error::{Error, Result};
 use crate::graph::{Batch, Graph, Insertion, choose_degree};
 use crate::migration::{Migrated, MigrationDone};
@@ -42,7 +43,7 @@ impl Inner {
         let migrated = state.migrated();
         let waits = control.end() > migrated;
         let is_running = control.wants_run(migrated);
-        let migration_state = match (state.graph.get().is_some(), waits) {
+        let migration_state = match (state.graph.load().is_some(), waits) {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
             (true, true) => MigrationState::Paused,
@@ -53,7 +54,7 @@ impl Inner {
             state: migration_state,
             migrated: state.live_in(0..migrated),
             total: state.live_in(0..state.len()),
-            method: state.graph.get().map(|_| "insert"),
+            method: state.graph.load().as_ref().map(|_| "insert"),
             error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
         }
     }
@@ -182,28 +183,48 @@ impl Inner {
         };
         drop(control);
         let stopped = || stopped() || state.is_abandoned();
-        let graph = match state.graph.get() {
+        let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
                 let m = self
                     .options
                     .m
                     .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
-                state.graph.get_or_init(|| Graph::new(m, self.options.seed))
+                let encoder = Encoder::train(state.rows.view(), self.options.metric, region);
+                let graph = Arc::new(Graph::new(m, self.options.seed, Some(encoder)));
+                state.graph.store(Some(graph.clone()));
+                graph
             }
         };
+        if migrated == 0 && std::env::var("BULK").is_ok() {
+            let followers = state.equals.followers();
+            let slots: Vec<u32> = (0..region as u32).filter(|&slot| !followers.get(slot)).collect();
+            let shape = crate::graph::Shape::new(graph.m(), self.options.ef_construction);
+            let bulk = crate::graph::Bulk {
+                rows: &state.rows,
+                pools: &self.pools,
+                scratches: &state.scratches,
+                seed: self.options.seed,
+                shape,
+                stopped: &stopped,
+            };
+            if let Some(built) = bulk.build(graph.encoder().cloned(), &slots, region)? {
+                state.graph.store(Some(Arc::new(built)));
+            }
+            return Ok(());
+        }
         let end = region.min(migrated.saturating_add(max));
         let followers = state.equals.followers();
-        let nodes: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
+        let slots: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
         let insertion = Insertion {
-            graph,
+            graph: &graph,
             rows: &state.rows,
             pools: &self.pools,
             scratches: &state.scratches,
             ef_construction: self.options.ef_construction,
             stopped: &stopped,
         };
-        insertion.insert(&Batch { nodes: &nodes, end: end as u32 })?;
+        insertion.insert(&Batch { slots: &slots, end: end as u32 })?;
         // Fairly: whoever waits for the lock gets it before the next chunk.
         parking_lot::MutexGuard::unlock_fair(inserting);
         Ok(())

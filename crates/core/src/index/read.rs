@@ -125,7 +125,9 @@ impl Inner {
         };
         let len = state.len();
         let filter = self.filter_slots(state, options, len)?;
-        let reader = Reader::new(state, self.request(options, len, filter.as_deref(), excluded), self.threshold());
+        let request = self.request(options, len, filter.as_deref(), excluded);
+        let graph = state.graph.load();
+        let reader = Reader::new(state, graph.as_deref(), request, self.threshold());
         reader.nearest(reader.rows().foreign(query), scratch)
     }
 

@@ -1,9 +1,9 @@
 //! Everything that an index holds. `clear` replaces it as a whole.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 
 use super::equals::Equals;
@@ -24,8 +24,8 @@ pub(crate) struct State {
     pub(crate) removed: Bits,
     pub(crate) equals: Equals,
     live: AtomicUsize,
-    /// Made by the first migration.
-    pub(crate) graph: OnceLock<Graph>,
+    /// Made by the first migration; replaced as a whole by a bulk build.
+    pub(crate) graph: ArcSwapOption<Graph>,
     pub(crate) scratches: ScratchPool,
     /// Odd while an upsert takes replaced rows out; each one adds two.
     replacements: AtomicU64,
@@ -46,7 +46,7 @@ impl State {
             removed: Bits::new("ids"),
             equals: Equals::new(),
             live: AtomicUsize::new(0),
-            graph: OnceLock::new(),
+            graph: ArcSwapOption::empty(),
             scratches: ScratchPool::default(),
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
@@ -102,7 +102,7 @@ impl State {
 
     /// Slots below it are served by the graph.
     pub(crate) fn migrated(&self) -> usize {
-        self.graph.get().map_or(0, Graph::migrated)
+        self.graph.load().as_deref().map_or(0, Graph::migrated)
     }
 
     /// Runs `read`, which looks at rows and at what of them was removed. If an upsert came between, it may have met an

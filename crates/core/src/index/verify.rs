@@ -55,23 +55,24 @@ impl Inner {
     pub(super) fn bytes(&self) -> Bytes {
         let state = self.state.load();
         let vectors = state.rows.bytes();
-        let links = state.graph.get().map_or(0, Graph::bytes);
+        let (codes, links) = state.graph.load().as_deref().map_or((0, 0), Graph::bytes);
         let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
-        Bytes { vectors, codes: 0, links, ids, total: vectors + links + ids }
+        Bytes { vectors, codes, links, ids, total: vectors + codes + links + ids }
     }
 
     pub(super) fn stats(&self) -> Result<Stats> {
         let state = self.open()?;
         let migration = self.migration();
         let live = state.live();
-        let graph = state.graph.get();
+        let graph = state.graph.load_full();
+        let graph = graph.as_deref();
         let view = graph.map(|graph| graph.view(&state.rows));
         Ok(Stats {
             live,
             removed: state.len().saturating_sub(live),
             tail: migration.total.saturating_sub(migration.migrated),
             levels: graph.map(|graph| graph.levels()).unwrap_or_default(),
-            mean_degree: view.map_or(0.0, |view| view.mean_degree(state.migrated().min(DEGREE_SAMPLES))),
+            mean_degree: view.map_or(0.0, |view| view.mean_degree(graph.map_or(0, Graph::nodes).min(DEGREE_SAMPLES))),
             m: graph.map_or(self.options.m.unwrap_or(crate::graph::DEFAULT_M), |graph| graph.m()),
             bytes: self.bytes(),
             simd: state.rows.view().space().kernels().level().name(),
@@ -108,7 +109,8 @@ impl Inner {
         let ef = ef.unwrap_or(self.options.ef).max(k);
         let search = |exact| {
             let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };
-            let reader = Reader::new(state, request, self.threshold());
+            let graph = state.graph.load();
+            let reader = Reader::new(state, graph.as_deref(), request, self.threshold());
             state.scratches.with(|scratch| {
                 reader.nearest(reader.rows().query(slot), scratch)?;
                 Ok(scratch.top.sorted().iter().map(|key| key.distance()).collect::<Vec<_>>())
@@ -133,14 +135,15 @@ fn sample(state: &State, count: usize) -> Vec<u32> {
 
 /// Live rows of the graph that cannot be reached from its entry point on level 0. Rows of the tail are scanned.
 fn unreachable(state: &State, work: &Work) -> Result<usize> {
-    let migrated = state.migrated();
-    let Some(graph) = state.graph.get().map(|graph| graph.view(&state.rows)) else {
+    let graph = state.graph.load_full();
+    let Some(graph) = graph.as_deref() else {
         return Ok(0);
     };
-    let Some(entry) = graph.entry() else {
+    let (migrated, nodes, view) = (graph.migrated(), graph.nodes(), graph.view(&state.rows));
+    let Some(entry) = view.entry() else {
         return Ok(0);
     };
-    let mut reached = vec![false; graph.limit()];
+    let mut reached = vec![false; view.limit()];
     let mut stack = vec![entry.node];
     let mut neighbors = Vec::new();
     let mut steps = 0;
@@ -152,22 +155,21 @@ fn unreachable(state: &State, work: &Work) -> Result<usize> {
         if steps % 4_096 == 0 {
             work.check()?;
         }
-        if let Some(list) = graph.list(node, 0) {
+        if let Some(list) = view.list(node, 0) {
             list.read(&mut neighbors);
             stack.extend(neighbors.iter().filter(|&&node| (node as usize) < reached.len() && !reached[node as usize]));
         }
     }
-    let (removed, followers) = (state.removed.view(), state.equals.followers());
+    let removed = state.removed.view();
     let mut count = 0;
-    for slot in (0..migrated as u32).filter(|&slot| !reached[slot as usize]) {
-        if !followers.get(slot) {
-            count += usize::from(!removed.get(slot));
-            // Whoever equals it is reached through it.
-            state.equals.visit_group(slot, |follower| {
-                count += usize::from((follower as usize) < migrated);
-                true
-            });
-        }
+    for node in (0..nodes as u32).filter(|&node| !reached[node as usize]) {
+        let slot = view.points().slot(node);
+        count += usize::from(!removed.get(slot));
+        // Whoever equals it is reached through it.
+        state.equals.visit_group(slot, |follower| {
+            count += usize::from((follower as usize) < migrated);
+            true
+        });
     }
     Ok(count)
 }

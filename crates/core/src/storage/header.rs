@@ -15,8 +15,8 @@ const MAGIC: [u8; 8] = *b"\x89VCNL\r\n\x1a";
 /// Files of another major version are refused. 0: before the first lasting format.
 const MAJOR: u16 = 0;
 
-/// Grows with what older readers may pass over.
-const MINOR: u16 = 1;
+/// Grows with what older readers may pass over; while the major version is 0, with every change.
+const MINOR: u16 = 2;
 
 /// Reads as another number where the bytes of numbers stand the other way round.
 const ENDIAN: u32 = 0x0102_0304;
@@ -167,8 +167,8 @@ fn check_kind(fields: &mut Fields<'_>, file: FileName<'_>) -> Result<()> {
         return Err(file.corrupt("another kind of file", "a vicinal index"));
     }
     let (major, minor) = (fields.u16(), fields.u16());
-    if major != MAJOR {
-        let (got, expected) = (format!("{major}.{minor}"), format!("{MAJOR}.x"));
+    if (major, minor) != (MAJOR, MINOR) {
+        let (got, expected) = (format!("{major}.{minor}"), format!("{MAJOR}.{MINOR}"));
         return Err(Error::Version { path: file.path(), got, expected });
     }
     let endian = fields.u32();

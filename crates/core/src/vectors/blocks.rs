@@ -33,6 +33,8 @@ unsafe impl Zeroed for f32 {}
 // SAFETY: as above.
 unsafe impl Zeroed for u8 {}
 // SAFETY: as above.
+unsafe impl Zeroed for u32 {}
+// SAFETY: as above.
 unsafe impl Zeroed for u64 {}
 // SAFETY: as above.
 unsafe impl Zeroed for AtomicU8 {}
@@ -111,6 +113,11 @@ impl<T: Zeroed> Blocks<T> {
         let table = AtomicPtr::new(ptr::from_mut(first.as_mut()));
         let growth = Growth { chunks: 0, written: 0, groups: Vec::new(), tables: vec![first] };
         Self { what, stride, shift, table, published: AtomicUsize::new(0), growth: Mutex::new(growth) }
+    }
+
+    /// Elements of a block.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Published blocks.

@@ -35,9 +35,9 @@ pub(crate) struct Insertion<'a> {
     pub(crate) stopped: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// The slots from the graph's end up to `end`; `nodes` are those of them, in order, that no earlier row equals.
+/// The slots from the graph's end up to `end`; `slots` are those of them, in order, that no earlier row equals.
 pub(crate) struct Batch<'a> {
-    pub(crate) nodes: &'a [u32],
+    pub(crate) slots: &'a [u32],
     pub(crate) end: u32,
 }
 
@@ -55,12 +55,12 @@ struct Choice {
 impl Insertion<'_> {
     /// Inserts a batch; nothing of it if it was stopped before the first write.
     pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<()> {
-        self.graph.reserve(batch.end as usize)?;
+        let nodes = self.enter(batch)?;
         let views = self.graph.building_views(self.rows);
-        let Some(mut choices) = self.pools.build(|| self.choose(&views, batch.nodes))? else {
+        let Some(mut choices) = self.pools.build(|| self.choose(&views, &nodes))? else {
             return Ok(());
         };
-        tree::plant(&views[0], &mut choices);
+        self.scratches.with(|scratch| tree::plant(&views[0], &mut choices, scratch));
         self.reserve_upper(&choices)?;
         // Taken again: they must lead to the lists that were just reserved.
         let views = self.graph.building_views(self.rows);
@@ -70,6 +70,16 @@ impl Insertion<'_> {
         });
         self.publish(batch, &choices);
         Ok(())
+    }
+
+    /// Makes the batch's rows nodes, which nothing leads to yet; their numbers. Nodes of a batch that was stopped are
+    /// there already.
+    fn enter(&self, batch: &Batch<'_>) -> Result<Vec<u32>> {
+        let (first, count) = (self.graph.nodes(), batch.slots.len());
+        self.graph.reserve(first + count)?;
+        let entered = (self.graph.points.len() - first).min(count);
+        self.pools.build(|| self.graph.points.append(self.rows.view(), &batch.slots[entered..]))?;
+        Ok((first as u32..(first + count) as u32).collect())
     }
 
     /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the
@@ -113,6 +123,7 @@ impl Insertion<'_> {
                 nodes.fetch_add(1, Ordering::Relaxed);
             }
         }
+        self.graph.nodes.fetch_add(choices.len(), Ordering::Release);
         self.graph.migrated.store(batch.end as usize, Ordering::Release);
         let entry = Entry::unpack(self.graph.entry.load(Ordering::Relaxed));
         let highest = choices.iter().map(|choice| Entry { node: choice.node, level: choice.levels.len() - 1 });

@@ -1,0 +1,67 @@
+//! Plain Rust, for any CPU.
+#![allow(unsafe_code)]
+
+use super::panels::Panel;
+use super::{ByteKernels, BytePanels, COLUMNS, TileRow, prefetched};
+use crate::distance::SimdLevel;
+
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, minima, below };
+
+/// # Safety
+/// As for [`ByteKernels::many`].
+unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
+    for (code, out) in prefetched(codes, weights.len()).zip(out) {
+        // SAFETY: the caller's word.
+        let code = unsafe { std::slice::from_raw_parts(code, weights.len()) };
+        *out = code.iter().zip(weights).map(|(&byte, &weight)| i32::from(byte) * i32::from(weight)).sum();
+    }
+}
+
+/// # Safety
+/// As for [`ByteKernels::tile`].
+unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
+    for (row, out) in rows.iter().zip(out.chunks_mut(panels.width())) {
+        // SAFETY: the caller's word.
+        let code = unsafe { std::slice::from_raw_parts(row.code, panels.depth() * 4) };
+        for (index, (panel, out)) in panels.panels().iter().zip(out.as_chunks_mut().0).enumerate() {
+            let mut sums = [0; COLUMNS];
+            for (line, bytes) in panels.lines(index).iter().zip(code.as_chunks::<4>().0) {
+                for (sum, weights) in sums.iter_mut().zip(&line.0) {
+                    *sum += bytes.iter().zip(weights).map(|(&b, &w)| i32::from(b) * i32::from(w)).sum::<i32>();
+                }
+            }
+            finish(row, panel, &sums, out);
+        }
+    }
+}
+
+/// From sums of products to distances.
+#[inline(always)]
+pub(super) fn finish(row: &TileRow, panel: &Panel, sums: &[i32; COLUMNS], out: &mut [f32; COLUMNS]) {
+    for lane in 0..COLUMNS {
+        let product = (sums[lane] - panel.excess[lane]) as f32;
+        out[lane] = (row.term + panel.terms[lane]) + (row.factor * panel.scales[lane]) * product;
+    }
+}
+
+#[inline(always)]
+pub(super) fn minima(distances: &[f32]) -> [f32; COLUMNS] {
+    let mut minima = [f32::INFINITY; COLUMNS];
+    for group in distances.as_chunks::<COLUMNS>().0 {
+        for (least, &distance) in minima.iter_mut().zip(group) {
+            *least = if distance < *least { distance } else { *least };
+        }
+    }
+    minima
+}
+
+#[inline(always)]
+pub(super) fn below(distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
+    for (first, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
+        // Folded first, which vectorises: few groups have one that is near enough.
+        if group.iter().fold(false, |any, &distance| any | (distance <= bound)) {
+            let near = group.iter().enumerate().filter(|&(_, &distance)| distance <= bound);
+            positions.extend(near.map(|(lane, _)| (first * COLUMNS + lane) as u32));
+        }
+    }
+}
