@@ -1,7 +1,6 @@
 //! Neighbor selection: few links that lead into all directions, rather than the nearest few.
 
-use super::GraphView;
-use super::scratch::Scratch;
+use super::{PointPanels, PointsView};
 use crate::topk::Key;
 
 /// By how much nearer to a chosen neighbor than to the node a candidate must be to be refused even for a place that
@@ -11,15 +10,36 @@ const ALPHA: f32 = 1.2;
 /// Percent of the places that are filled up by the lenient rule.
 const FILL: usize = 75;
 
-/// What a selection uses; reused from one to the next.
+/// What selections use, reused from one to the next.
 #[derive(Default)]
-pub(crate) struct Selection {
+pub(crate) struct Selector {
+    selection: Selection,
+    nodes: Vec<u32>,
+    panels: PointPanels,
+}
+
+#[derive(Default)]
+struct Selection {
     /// Of each candidate, the distance to the nearest that was chosen; −∞ for the chosen.
     nearest: Vec<f32>,
-    /// The candidates that are compared with one that was just chosen: where they stand, and how far they are from it.
-    compared: Vec<u32>,
-    nodes: Vec<u32>,
-    distances: Vec<f32>,
+    /// The distances of the candidates from the last that was chosen.
+    row: Vec<f32>,
+}
+
+impl PointsView<'_> {
+    /// Adds to `chosen` what [`Selection::select`] selects of `candidates` (keys of nodes), up to `max` in all.
+    pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>, selector: &mut Selector) {
+        let Selector { selection, nodes, panels } = selector;
+        nodes.clear();
+        nodes.extend(candidates.iter().map(|key| key.slot()));
+        // Where the system refuses the little memory for this, the nearest must do.
+        if self.pack(nodes, panels).is_err() {
+            chosen.extend(candidates.iter().take(max.saturating_sub(chosen.len())));
+            return;
+        }
+        let width = self.width(panels);
+        selection.select(candidates, max, chosen, width, |node, row| self.tile(&[node], panels, row));
+    }
 }
 
 impl Selection {
@@ -31,24 +51,25 @@ impl Selection {
     /// DiskANN, on squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a
     /// lenient rule alone fills the list with the nearest before any long link gets a place.
     ///
-    /// `score(s, others, distances)` computes the distances of `others` from `s`.
-    pub(crate) fn select(
+    /// `row(s, distances)` computes the distances of all candidates from `s`, in their order; `width` is how many
+    /// numbers it writes, at least one a candidate.
+    fn select(
         &mut self,
         candidates: &[Key],
         max: usize,
         chosen: &mut Vec<Key>,
-        mut score: impl FnMut(u32, &[u32], &mut [f32]),
+        width: usize,
+        mut row: impl FnMut(u32, &mut [f32]),
     ) {
+        self.row.resize(width, 0.0);
         self.nearest.clear();
-        self.nearest.resize(candidates.len(), f32::INFINITY);
-        for &key in chosen.iter() {
-            self.compare(candidates, key, &mut score);
-        }
+        self.nearest.resize(width, f32::INFINITY);
+        chosen.iter().for_each(|key| self.note(key.slot(), &mut row));
         let before = chosen.len();
-        self.choose(candidates, max, 1.0, chosen, &mut score);
+        self.choose(candidates, max, 1.0, chosen, &mut row);
         let fill = max * FILL / 100;
         if chosen.len() < fill {
-            self.choose(candidates, fill, ALPHA, chosen, &mut score);
+            self.choose(candidates, fill, ALPHA, chosen, &mut row);
             chosen[before..].sort_unstable();
         }
     }
@@ -59,7 +80,7 @@ impl Selection {
         max: usize,
         alpha: f32,
         chosen: &mut Vec<Key>,
-        score: &mut impl FnMut(u32, &[u32], &mut [f32]),
+        row: &mut impl FnMut(u32, &mut [f32]),
     ) {
         for (index, &candidate) in candidates.iter().enumerate() {
             if chosen.len() >= max {
@@ -67,39 +88,18 @@ impl Selection {
             }
             if self.nearest[index] >= bound(candidate, alpha) {
                 chosen.push(candidate);
+                self.note(candidate.slot(), row);
                 self.nearest[index] = f32::NEG_INFINITY;
-                self.compare(candidates, candidate, score);
             }
         }
     }
 
-    /// Takes note of how near the candidates that may still be chosen are to `key`, which was chosen.
-    fn compare(&mut self, candidates: &[Key], key: Key, score: &mut impl FnMut(u32, &[u32], &mut [f32])) {
-        let Self { nearest, compared, nodes, distances } = self;
-        compared.clear();
-        nodes.clear();
-        for (index, &candidate) in (0..).zip(candidates) {
-            if nearest[index as usize] >= bound(candidate, ALPHA) {
-                compared.push(index);
-                nodes.push(candidate.slot());
-            }
+    /// Takes note of how near the candidates are to `node`, which was chosen.
+    fn note(&mut self, node: u32, row: &mut impl FnMut(u32, &mut [f32])) {
+        row(node, &mut self.row);
+        for (nearest, &distance) in self.nearest.iter_mut().zip(&self.row) {
+            *nearest = if distance < *nearest { distance } else { *nearest };
         }
-        distances.resize(nodes.len(), 0.0);
-        score(key.slot(), nodes, distances);
-        for (&index, &distance) in compared.iter().zip(distances.iter()) {
-            let nearest = &mut nearest[index as usize];
-            *nearest = nearest.min(distance);
-        }
-    }
-}
-
-impl GraphView<'_> {
-    /// Adds to `chosen` what the heuristic selects of `candidates`, up to `max` in all.
-    pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>, scratch: &mut Scratch) {
-        let Scratch { selection, others, .. } = scratch;
-        selection.select(candidates, max, chosen, |node, nodes, distances| {
-            self.points.score(self.points.target(node, others), nodes, distances);
-        });
     }
 }
 
@@ -119,10 +119,11 @@ mod tests {
         (a.0 - b.0).powi(2) + (a.1 - b.1).powi(2)
     }
 
-    fn scorer(points: &[Point]) -> impl FnMut(u32, &[u32], &mut [f32]) {
-        |from, others, distances| {
-            let score = |&other: &u32| l2(points[from as usize], points[other as usize]);
-            distances.iter_mut().zip(others).for_each(|(distance, other)| *distance = score(other));
+    /// Distances from a point to all candidates.
+    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, &mut [f32]) + 'a {
+        move |from, row| {
+            let score = |key: &Key| l2(points[from as usize], points[key.slot() as usize]);
+            row.iter_mut().zip(candidates).for_each(|(distance, key)| *distance = score(key));
         }
     }
 
@@ -132,8 +133,8 @@ mod tests {
             points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
         candidates.sort_unstable();
         let mut chosen = Vec::new();
-        let mut selection = Selection { nearest: vec![f32::INFINITY; points.len()], ..Selection::default() };
-        selection.choose(&candidates, max, alpha, &mut chosen, &mut scorer(points));
+        let (nearest, row) = (vec![f32::INFINITY; points.len()], vec![0.0; points.len()]);
+        Selection { nearest, row }.choose(&candidates, max, alpha, &mut chosen, &mut rows(points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, expected);
         assert_eq!(slots, naive(&candidates, points, max, alpha), "the naive version agrees");
@@ -194,7 +195,7 @@ mod tests {
         let points = [(2.0, 0.0), (1.6, 2.0), (1.2, 2.6), (7.0, 0.0)];
         let candidates: Vec<Key> = (0..).zip(points).map(|(i, point)| Key::new(l2((0.0, 0.0), point), i)).collect();
         let mut chosen = Vec::new();
-        Selection::default().select(&candidates, 4, &mut chosen, scorer(&points));
+        Selection::default().select(&candidates, 4, &mut chosen, 4, rows(&points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, [0, 2]);
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::codes::WeightsBuffer;
 use crate::error::{Error, Result};
 use crate::graph::beam::Beam;
-use crate::graph::prune::Selection;
+use crate::graph::prune::Selector;
 use crate::graph::{PointsView, Target};
 use crate::topk::{Key, TopK};
 use crate::vectors::Padded;
@@ -69,10 +69,8 @@ pub(crate) struct Scratch {
     pub(crate) distances: Vec<f32>,
     pub(crate) query: Padded,
     pub(crate) weights: WeightsBuffer,
-    /// Of the nodes that others are compared with while the first weights are in use.
-    pub(crate) others: WeightsBuffer,
     pub(crate) top: TopK,
-    pub(crate) selection: Selection,
+    pub(crate) selector: Selector,
 }
 
 /// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.

@@ -6,8 +6,9 @@ use std::array;
 
 use super::{ByteKernels, BytePanels, COLUMNS, TileRow, prefetched, scalar};
 use crate::distance::SimdLevel;
+use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx2, many, tile, minima, below };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx2, many, tile, nearest };
 
 /// Bytes that become a register of 16-bit numbers.
 const STEP: usize = 16;
@@ -73,13 +74,7 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
 /// # Safety
 /// The CPU has AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn minima(distances: &[f32]) -> [f32; COLUMNS] {
-    scalar::minima(distances)
-}
-
-/// # Safety
-/// The CPU has AVX2.
-#[target_feature(enable = "avx2")]
-unsafe fn below(distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
-    scalar::below(distances, bound, positions);
+unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+    // SAFETY: plain Rust, which the compiler turns into the instructions of this level.
+    unsafe { scalar::nearest(distances, k, keys) }
 }

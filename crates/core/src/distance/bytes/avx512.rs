@@ -4,10 +4,11 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{ByteKernels, BytePanels, COLUMNS, LINE, TileRow, prefetched, scalar};
+use super::{ByteKernels, BytePanels, COLUMNS, LINE, TileRow, insert, prefetched};
 use crate::distance::SimdLevel;
+use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, minima, below };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, nearest };
 
 /// # Safety
 /// As for [`ByteKernels::many`], on a CPU with the features.
@@ -47,16 +48,19 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
     }
 }
 
-/// Scores `R` rows against all panels, two at a time, and returns `R`.
+/// Scores `R` rows against all panels, two or four at a time, and returns `R`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut f32) -> usize {
     let rows: [TileRow; R] = array::from_fn(|row| rows[row]);
     let count = panels.panels().len();
     let mut panel = 0;
     while panel < count {
-        // SAFETY: the two panels, or the one, exist; the rest is the caller's word.
+        // SAFETY: as many panels exist as are scored; the rest is the caller's word.
         panel += unsafe {
-            if count - panel >= 2 {
+            if R == 1 && count - panel >= 4 {
+                // A single row has no other sums to fill the time that each product takes.
+                block::<R, 4>(&rows, panels, panel, out)
+            } else if count - panel >= 2 {
                 block::<R, 2>(&rows, panels, panel, out)
             } else {
                 block::<R, 1>(&rows, panels, panel, out)
@@ -113,30 +117,57 @@ unsafe fn block<const R: usize, const P: usize>(
 /// # Safety
 /// The CPU has the features.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn minima(distances: &[f32]) -> [f32; COLUMNS] {
-    scalar::minima(distances)
-}
-
-/// # Safety
-/// The CPU has the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn below(distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
-    let bound = _mm512_set1_ps(bound);
-    let mut lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+    let bound = _mm512_set1_ps(bound(distances, k).min(f32::MAX));
+    let (mut near_distances, mut near_positions) = ([0.0f32; 2 * COLUMNS], [0u32; 2 * COLUMNS]);
+    let mut near = 0;
+    let mut positions = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for group in distances.as_chunks::<COLUMNS>().0 {
         // SAFETY: sixteen values.
         let group = unsafe { _mm512_loadu_ps(group.as_ptr()) };
-        let near = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(group, bound);
-        if near != 0 {
-            positions.reserve(COLUMNS);
-            // Compressed in a register: to memory it takes much longer on some CPUs.
-            let chosen = _mm512_maskz_compress_epi32(near, lanes);
-            // SAFETY: there is room for sixteen more, of which as many are initialised as are counted.
-            unsafe {
-                _mm512_storeu_si512(positions.as_mut_ptr().add(positions.len()).cast(), chosen);
-                positions.set_len(positions.len() + near.count_ones() as usize);
-            }
+        let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(group, bound);
+        // Without a branch, which could not be foreseen; compressed in a register, since to memory takes much longer.
+        // SAFETY: `near` is at most sixteen here, and there is room for twice as many.
+        unsafe {
+            let distances = _mm512_maskz_compress_ps(mask, group);
+            _mm512_storeu_ps(near_distances.as_mut_ptr().add(near), distances);
+            let positions = _mm512_maskz_compress_epi32(mask, positions);
+            _mm512_storeu_si512(near_positions.as_mut_ptr().add(near).cast(), positions);
         }
-        lanes = _mm512_add_epi32(lanes, _mm512_set1_epi32(COLUMNS as i32));
+        near += mask.count_ones() as usize;
+        if near > COLUMNS {
+            take(&near_distances[..near], &near_positions, k, keys);
+            near = 0;
+        }
+        positions = _mm512_add_epi32(positions, _mm512_set1_epi32(COLUMNS as i32));
     }
+    take(&near_distances[..near], &near_positions, k, keys);
+}
+
+#[inline(always)]
+fn take(distances: &[f32], positions: &[u32], k: usize, keys: &mut Vec<Key>) {
+    distances.iter().zip(positions).for_each(|(&distance, &position)| insert(keys, Key::new(distance, position), k));
+}
+
+/// The k-th least of the minima of the sixteen lanes: at least `k` distances are no more than it, and few others.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn bound(distances: &[f32], k: usize) -> f32 {
+    let mut minima = [_mm512_set1_ps(f32::INFINITY); 4];
+    for (index, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
+        let least = &mut minima[index % 4];
+        // SAFETY: sixteen values.
+        *least = _mm512_min_ps(*least, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    }
+    let minima = _mm512_min_ps(_mm512_min_ps(minima[0], minima[1]), _mm512_min_ps(minima[2], minima[3]));
+    // The rank of each lane, by comparing it with every other one.
+    let mut ranks = _mm512_setzero_si512();
+    let mut turned = _mm512_castps_si512(minima);
+    for _ in 1..COLUMNS {
+        turned = _mm512_alignr_epi32::<1>(turned, turned);
+        let is_after = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(minima, _mm512_castsi512_ps(turned));
+        ranks = _mm512_mask_add_epi32(ranks, is_after, ranks, _mm512_set1_epi32(1));
+    }
+    let is_within = _mm512_cmplt_epi32_mask(ranks, _mm512_set1_epi32(k as i32));
+    _mm512_mask_reduce_max_ps(is_within, minima)
 }

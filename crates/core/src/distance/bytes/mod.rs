@@ -22,6 +22,7 @@ use std::sync::OnceLock;
 pub(crate) use panels::{BytePanels, Column};
 
 use super::{Kernels, SimdLevel, prefetch};
+use crate::topk::Key;
 
 /// What the length of codes is padded to: a cache line.
 pub(crate) const LINE: usize = 64;
@@ -29,7 +30,7 @@ pub(crate) const LINE: usize = 64;
 /// What a byte of a code stands above its number.
 pub(crate) const BIAS: u8 = 128;
 
-/// Columns of a panel, and lanes of [`ByteKernels::minima`].
+/// Columns of a panel.
 pub(crate) const COLUMNS: usize = 16;
 
 /// The kernels of one instruction set. A value of this type outside this folder proves that the CPU has it.
@@ -37,8 +38,7 @@ pub(crate) struct ByteKernels {
     level: SimdLevel,
     many: unsafe fn(&[i8], &[*const u8], &mut [i32]),
     tile: unsafe fn(&[TileRow], &BytePanels, &mut [f32]),
-    minima: unsafe fn(&[f32]) -> [f32; COLUMNS],
-    below: unsafe fn(&[f32], f32, &mut Vec<u32>),
+    nearest: unsafe fn(&[f32], usize, &mut Vec<Key>),
 }
 
 /// A row of a tile: its code, and what its distances are made of (see [`ByteKernels::tile`]).
@@ -115,17 +115,13 @@ impl ByteKernels {
         unsafe { (self.tile)(rows, panels, out) }
     }
 
-    /// The least of the distances at 0, 16, 32, …, of those at 1, 17, …, and so on; their number is a multiple of 16.
-    pub(crate) fn minima(&self, distances: &[f32]) -> [f32; COLUMNS] {
+    /// Replaces `keys` by the least `k` of the distances, at most [`COLUMNS`], as keys of their positions, nearest first;
+    /// by fewer if there are not so many, infinite ones left out. The number of distances is a multiple of 16.
+    pub(crate) fn nearest(&self, distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+        assert!((1..=COLUMNS).contains(&k), "{k} of {COLUMNS} lanes");
+        keys.clear();
         // SAFETY: the CPU has the level of every reachable value.
-        unsafe { (self.minima)(distances) }
-    }
-
-    /// Replaces `positions` by those of the distances that are at most `bound`; their number is a multiple of 16.
-    pub(crate) fn below(&self, distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
-        positions.clear();
-        // SAFETY: the CPU has the level of every reachable value.
-        unsafe { (self.below)(distances, bound, positions) }
+        unsafe { (self.nearest)(distances, k, keys) }
     }
 }
 
@@ -145,4 +141,17 @@ fn prefetched(codes: &[*const u8], length: usize) -> impl Iterator<Item = *const
         codes.get(index + AHEAD).into_iter().for_each(|&coming| ask(coming));
         code
     })
+}
+
+/// Takes `key` into `keys`, which are sorted and hold `k` at most.
+#[inline(always)]
+fn insert(keys: &mut Vec<Key>, key: Key, k: usize) {
+    if keys.len() == k {
+        if keys.last().is_some_and(|&last| key > last) {
+            return;
+        }
+        keys.pop();
+    }
+    let position = keys.iter().rposition(|&other| other < key).map_or(0, |before| before + 1);
+    keys.insert(position, key);
 }

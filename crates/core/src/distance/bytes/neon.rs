@@ -6,8 +6,9 @@ use std::array;
 
 use super::{BIAS, ByteKernels, BytePanels, COLUMNS, TileRow, prefetched, scalar};
 use crate::distance::SimdLevel;
+use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Neon, many, tile, minima, below };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Neon, many, tile, nearest };
 
 /// Bytes of a register.
 const STEP: usize = 16;
@@ -81,13 +82,7 @@ fn add_products(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 /// # Safety
 /// The CPU has NEON.
 #[target_feature(enable = "neon")]
-unsafe fn minima(distances: &[f32]) -> [f32; COLUMNS] {
-    scalar::minima(distances)
-}
-
-/// # Safety
-/// The CPU has NEON.
-#[target_feature(enable = "neon")]
-unsafe fn below(distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
-    scalar::below(distances, bound, positions);
+unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+    // SAFETY: plain Rust, which the compiler turns into the instructions of this level.
+    unsafe { scalar::nearest(distances, k, keys) }
 }

@@ -91,12 +91,10 @@ impl BytePanels {
 
 impl Panel {
     fn set(&mut self, lane: usize, column: &Column<'_>, lines: &mut [Line]) {
-        let mut sum = 0;
+        let sum: i32 = column.code.iter().map(|&byte| i32::from((byte ^ BIAS) as i8)).sum();
         // Codes are padded to more than four bytes, so there is a whole group for every line.
         for (line, &group) in lines.iter_mut().zip(column.code.as_chunks::<4>().0) {
-            let weights = group.map(|byte| (byte ^ BIAS) as i8);
-            line.0[lane] = weights;
-            sum += weights.iter().map(|&weight| i32::from(weight)).sum::<i32>();
+            line.0[lane] = group.map(|byte| (byte ^ BIAS) as i8);
         }
         self.scales[lane] = column.scale;
         self.terms[lane] = column.term;

@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::panels::Panel;
-use super::{ByteKernels, BytePanels, COLUMNS, TileRow, prefetched};
+use super::{ByteKernels, BytePanels, COLUMNS, TileRow, insert, prefetched};
 use crate::distance::SimdLevel;
+use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, minima, below };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, nearest };
 
 /// # Safety
 /// As for [`ByteKernels::many`].
@@ -44,24 +45,24 @@ pub(super) fn finish(row: &TileRow, panel: &Panel, sums: &[i32; COLUMNS], out: &
     }
 }
 
+/// # Safety
+/// None: plain Rust.
 #[inline(always)]
-pub(super) fn minima(distances: &[f32]) -> [f32; COLUMNS] {
+pub(super) unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
     let mut minima = [f32::INFINITY; COLUMNS];
     for group in distances.as_chunks::<COLUMNS>().0 {
         for (least, &distance) in minima.iter_mut().zip(group) {
             *least = if distance < *least { distance } else { *least };
         }
     }
-    minima
-}
-
-#[inline(always)]
-pub(super) fn below(distances: &[f32], bound: f32, positions: &mut Vec<u32>) {
+    // At least `k` distances are no more than the k-th of the lanes' minima, and few others.
+    let (_, &mut bound, _) = minima.select_nth_unstable_by(k - 1, f32::total_cmp);
+    let bound = bound.min(f32::MAX);
     for (first, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
         // Folded first, which vectorises: few groups have one that is near enough.
         if group.iter().fold(false, |any, &distance| any | (distance <= bound)) {
             let near = group.iter().enumerate().filter(|&(_, &distance)| distance <= bound);
-            positions.extend(near.map(|(lane, _)| (first * COLUMNS + lane) as u32));
+            near.for_each(|(lane, &distance)| insert(keys, Key::new(distance, (first * COLUMNS + lane) as u32), k));
         }
     }
 }

@@ -1,3 +1,5 @@
+use crate::topk::Key;
+
 use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, TileRow};
 
 /// splitmix64
@@ -95,19 +97,21 @@ fn tiles_have_the_same_bits_at_every_level() {
 }
 
 #[test]
-fn minima_and_what_is_below_a_bound_are_found() {
+fn the_nearest_are_found_at_every_level() {
     let mut random = Random(3);
-    for groups in 0..20 {
-        let distances: Vec<f32> = (0..groups * COLUMNS).map(|_| (random.next() % 1_000) as f32).collect();
-        let mut expected = [f32::INFINITY; COLUMNS];
-        distances.iter().enumerate().for_each(|(i, &d)| expected[i % COLUMNS] = expected[i % COLUMNS].min(d));
-        let near = (0..).zip(&distances).filter(|&(_, &distance)| distance <= 300.0).map(|(position, _)| position);
-        let near: Vec<u32> = near.collect();
+    for (groups, spread) in (1..40).flat_map(|groups| [(groups, 10), (groups, 1_000_000)]) {
+        let mut distances: Vec<f32> = (0..groups * COLUMNS).map(|_| (random.next() % spread) as f32).collect();
+        let infinite = random.next() as usize % distances.len();
+        distances[infinite..].fill(f32::INFINITY);
+        let mut sorted: Vec<Key> = (0..).zip(&distances).map(|(i, &distance)| Key::new(distance, i)).collect();
+        sorted.truncate(infinite);
+        sorted.sort_unstable();
         for kernels in ByteKernels::available() {
-            assert_eq!(kernels.minima(&distances), expected, "{:?}", kernels.level());
-            let mut found = vec![7];
-            kernels.below(&distances, 300.0, &mut found);
-            assert_eq!(found, near, "{:?}", kernels.level());
+            for k in [1, 2, 5, 15, 16] {
+                let mut keys = Vec::new();
+                kernels.nearest(&distances, k, &mut keys);
+                assert_eq!(keys, sorted[..k.min(sorted.len())], "{k} of {groups} groups, {:?}", kernels.level());
+            }
         }
     }
 }

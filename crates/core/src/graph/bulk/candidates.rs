@@ -11,18 +11,18 @@ use crate::error::{Error, Result};
 use crate::graph::PointsView;
 use crate::topk::Key;
 
-/// Some numbers of members for each member, at a fixed stride; [`NONE`] after the last.
+/// Some nodes for each node, at a fixed stride; [`NONE`] after the last.
 pub(super) struct Table {
     entries: Vec<AtomicU32>,
     stride: usize,
 }
 
 impl Table {
-    pub(super) fn new(members: usize, stride: usize) -> Result<Self> {
+    pub(super) fn new(nodes: usize, stride: usize) -> Result<Self> {
         let mut entries = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "candidates", bytes: members * stride * 4 };
-        entries.try_reserve_exact(members * stride).map_err(refused)?;
-        entries.resize_with(members * stride, || AtomicU32::new(NONE));
+        let refused = |_| Error::OutOfMemory { what: "candidates", bytes: nodes * stride * 4 };
+        entries.try_reserve_exact(nodes * stride).map_err(refused)?;
+        entries.resize_with(nodes * stride, || AtomicU32::new(NONE));
         Ok(Self { entries, stride })
     }
 
@@ -30,9 +30,9 @@ impl Table {
         self.stride
     }
 
-    /// What `member` has.
-    pub(super) fn row(&self, member: usize) -> impl Iterator<Item = u32> {
-        let row = &self.entries[member * self.stride..][..self.stride];
+    /// What `node` has.
+    pub(super) fn row(&self, node: u32) -> impl Iterator<Item = u32> {
+        let row = &self.entries[node as usize * self.stride..][..self.stride];
         row.iter().map(|entry| entry.load(Ordering::Relaxed)).filter(|&entry| entry != NONE)
     }
 
@@ -41,36 +41,29 @@ impl Table {
         self.entries[first..].iter().zip(values).for_each(|(entry, value)| entry.store(value, Ordering::Relaxed));
     }
 
-    /// Replaces what `member` has; no more than the stride.
-    pub(super) fn set(&self, member: usize, values: impl Iterator<Item = u32>) {
-        let row = &self.entries[member * self.stride..][..self.stride];
+    /// Replaces what `node` has; no more than the stride.
+    pub(super) fn set(&self, node: u32, values: impl Iterator<Item = u32>) {
+        let row = &self.entries[node as usize * self.stride..][..self.stride];
         row.iter().zip(values.chain(std::iter::repeat(NONE))).for_each(|(entry, v)| entry.store(v, Ordering::Relaxed));
     }
 }
 
 impl Bulk<'_> {
-    /// The nearest neighbors of each of `members` in each of its leaves; `None` if it was stopped.
-    pub(super) fn candidates(
-        &self,
-        points: &PointsView<'_>,
-        members: &[u32],
-        partition: &Partition,
-        per_leaf: usize,
-    ) -> Result<Option<Table>> {
-        let (fanout, k) = (partition.fanout, per_leaf);
-        let table = Table::new(members.len(), fanout * k)?;
-        let node = |membership: u32| members[membership as usize / fanout];
+    /// The nearest neighbors of each node in each of its leaves; `None` if it was stopped.
+    pub(super) fn candidates(&self, points: &PointsView<'_>, partition: &Partition) -> Result<Option<Table>> {
+        let (fanout, k) = (partition.fanout, self.shape.per_leaf);
+        let table = Table::new(points.len(), fanout * k)?;
         let clusters = partition.clusters();
         let is_done = clusters.into_par_iter().map(|cluster| {
             let mut leaf = |products: &mut Cpu, memberships: &[u32]| {
-                let nodes: Vec<u32> = memberships.iter().map(|&membership| node(membership)).collect();
+                let nodes: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
                 let mut visit = |position: usize, keys: &[Key]| {
-                    let found = keys.iter().map(|key| memberships[key.slot() as usize] / fanout as u32);
+                    let found = keys.iter().map(|key| nodes[key.slot() as usize]);
                     table.put(memberships[position] as usize * k, found);
                 };
                 products.nearest(points, &nodes, &nodes, k, &|| self.pause(), &mut visit)
             };
-            self.split(points, cluster, &node, &mut Cpu::new(), &mut leaf)
+            self.split(points, cluster, fanout, &mut Cpu::new(), &mut leaf)
         });
         let is_done = is_done.try_reduce(|| true, |a, b| Ok(a && b))?;
         Ok(is_done.then_some(table))

@@ -7,133 +7,99 @@ use rayon::prelude::*;
 use super::Bulk;
 use super::candidates::Table;
 use crate::error::{Error, Result};
-use crate::graph::{GraphView, Scratch};
+use crate::graph::{PointsView, Scratch};
 use crate::topk::Key;
 
 /// Nodes a task and work unit.
 const NODES_AT_ONCE: usize = 32;
 
-/// Who leads to each member.
+/// Who leads to each node.
 struct Incoming {
-    /// Those of member `i` are `sources[ends[i - 1]..ends[i]]`.
+    /// Those of node `i` are `sources[ends[i - 1]..ends[i]]`.
     ends: Vec<AtomicU32>,
     sources: Vec<AtomicU32>,
 }
 
 impl Bulk<'_> {
-    /// Replaces each member's candidates in the first of `tables` by what it selects of those in all, `max` at most. False
+    /// Replaces each node's candidates in the first of `tables` by what it selects of those in all, `max` at most. False
     /// if it was stopped.
-    pub(super) fn choose(&self, views: &[GraphView<'_>], members: &[u32], tables: &[Table], max: usize) -> bool {
-        let Some(table) = tables.first() else {
-            return true;
-        };
-        let max = max.min(table.stride());
-        self.each(members.len(), |member, scratch| {
-            let mut found: Vec<u32> = tables.iter().flat_map(|table| table.row(member)).collect();
-            found.sort_unstable();
-            found.dedup();
-            let links = self.select(views, members, (member, &found), max, scratch);
-            table.set(member, links.iter().map(|key| key.slot()));
+    pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
+        let max = max.min(tables[0].stride());
+        self.each(views[0].len(), |node, scratch| {
+            let found = tables.iter().flat_map(|table| table.row(node));
+            let links = select(views, node, found, max, scratch);
+            tables[0].set(node, links.iter().map(|key| key.slot()));
         })
     }
 
-    /// Each member's list, of at most `capacity` links (positions of members) from its own and those that lead to it;
+    /// Each node's list, of at most `capacity` links from its own in `table` and those that lead to it, nearest first;
     /// `visit` is called with each, on many threads. False if it was stopped.
     pub(super) fn merge(
         &self,
-        views: &[GraphView<'_>],
-        members: &[u32],
+        views: &[PointsView<'_>],
         table: &Table,
         capacity: usize,
-        visit: impl Fn(usize, &[Key]) + Sync,
+        visit: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
-        let incoming = Incoming::of(table, members.len())?;
-        Ok(self.each(members.len(), |member, scratch| {
-            let mut found: Vec<u32> = table.row(member).chain(incoming.of_member(member)).collect();
-            found.sort_unstable();
-            found.dedup();
-            let links = self.select(views, members, (member, &found), capacity, scratch);
-            visit(member, &links);
+        let incoming = Incoming::of(table, views[0].len())?;
+        Ok(self.each(views[0].len(), |node, scratch| {
+            let found = table.row(node).chain(incoming.of_node(node));
+            visit(node, &select(views, node, found, capacity, scratch));
         }))
     }
 
-    /// At most `max` of `found`, all of it if that is no more, as keys of positions of members. Each distance selects its
-    /// share, nearest first.
-    fn select(
-        &self,
-        views: &[GraphView<'_>],
-        members: &[u32],
-        (member, found): (usize, &[u32]),
-        max: usize,
-        scratch: &mut Scratch,
-    ) -> Vec<Key> {
-        let nodes: Vec<u32> = found.iter().map(|&member| members[member as usize]).collect();
-        let mut chosen: Vec<Key> = Vec::new();
-        for (position, view) in views.iter().enumerate() {
-            let share = if found.len() <= max { max } else { max * (position + 1) / views.len() };
-            let candidates = view.keys_of(members[member], &nodes, scratch);
-            select_more(view, &nodes, candidates, share, &mut chosen, scratch);
-        }
-        chosen.iter().map(|key| Key::new(key.distance(), found[key.slot() as usize])).collect()
-    }
-
-    /// Runs `work` for every one of `members` members on the build threads. False if it was stopped.
-    fn each(&self, members: usize, work: impl Fn(usize, &mut Scratch) + Sync) -> bool {
-        let blocks = (0..members).into_par_iter().step_by(NODES_AT_ONCE);
-        blocks
-            .map(|first| {
-                if self.pause() {
-                    return false;
-                }
-                let block = first..members.min(first + NODES_AT_ONCE);
-                self.scratches.with(|scratch| block.for_each(|member| work(member, scratch)));
-                true
-            })
-            .reduce(|| true, |a, b| a && b)
+    /// Runs `work` for every one of `nodes` nodes on the build threads. False if it was stopped.
+    fn each(&self, nodes: usize, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
+        let blocks = (0..nodes).into_par_iter().step_by(NODES_AT_ONCE);
+        let is_done = blocks.map(|first| {
+            if self.pause() {
+                return false;
+            }
+            let block = first as u32..nodes.min(first + NODES_AT_ONCE) as u32;
+            self.scratches.with(|scratch| block.for_each(|node| work(node, scratch)));
+            true
+        });
+        is_done.reduce(|| true, |a, b| a && b)
     }
 }
 
-/// Adds to `chosen`, up to `max`, what the heuristic selects of the other `candidates`: all if there are no more. Keys
-/// are of positions of `nodes`.
-fn select_more(
-    view: &GraphView<'_>,
-    nodes: &[u32],
-    mut candidates: Vec<Key>,
+/// At most `max` of what was `found` for `node`, all of it if that is no more. Each distance selects its share.
+fn select(
+    views: &[PointsView<'_>],
+    node: u32,
+    found: impl Iterator<Item = u32>,
     max: usize,
-    chosen: &mut Vec<Key>,
     scratch: &mut Scratch,
-) {
-    candidates.retain(|key| chosen.iter().all(|other| other.slot() != key.slot()));
-    candidates.sort_unstable();
-    if chosen.len() + candidates.len() <= max {
-        chosen.extend(candidates);
-        return;
-    }
-    let Scratch { selection, others, neighbors: compared, .. } = scratch;
-    selection.select(&candidates, max, chosen, |from, positions, distances| {
-        compared.clear();
-        compared.extend(positions.iter().map(|&position| nodes[position as usize]));
-        let points = view.points();
-        points.score(points.target(nodes[from as usize], others), compared, distances);
-    });
-}
-
-impl GraphView<'_> {
-    /// The distances of `nodes` from `node`, as keys of their positions.
-    fn keys_of(&self, node: u32, nodes: &[u32], scratch: &mut Scratch) -> Vec<Key> {
-        let Scratch { distances, weights, .. } = scratch;
+) -> Vec<Key> {
+    let mut nodes = std::mem::take(&mut scratch.neighbors);
+    nodes.clear();
+    nodes.extend(found);
+    nodes.sort_unstable();
+    nodes.dedup();
+    let mut chosen: Vec<Key> = Vec::with_capacity(max);
+    for (position, points) in views.iter().enumerate() {
+        let Scratch { distances, weights, selector, .. } = &mut *scratch;
         distances.resize(nodes.len(), 0.0);
-        self.points.score(self.points.target(node, weights), nodes, distances);
-        (0..).zip(distances.iter()).map(|(position, &distance)| Key::new(distance, position)).collect()
+        points.score(points.target(node, weights), &nodes, distances);
+        let keys = nodes.iter().zip(distances.iter()).map(|(&node, &distance)| Key::new(distance, node));
+        let is_new = |key: &Key| chosen.iter().all(|other| other.slot() != key.slot());
+        let mut candidates: Vec<Key> = keys.filter(is_new).collect();
+        candidates.sort_unstable();
+        if nodes.len() <= max {
+            chosen.extend(candidates);
+        } else {
+            points.select(&candidates, max * (position + 1) / views.len(), &mut chosen, selector);
+        }
     }
+    scratch.neighbors = nodes;
+    chosen
 }
 
 impl Incoming {
-    fn of(table: &Table, members: usize) -> Result<Self> {
-        let counted = (0..members).into_par_iter();
-        let ends = atomics(members)?;
-        counted.clone().for_each(|member| {
-            table.row(member).for_each(|target| {
+    fn of(table: &Table, nodes: usize) -> Result<Self> {
+        let ends = atomics(nodes)?;
+        (0..nodes as u32).into_par_iter().for_each(|node| {
+            table.row(node).for_each(|target| {
                 ends[target as usize].fetch_add(1, Ordering::Relaxed);
             });
         });
@@ -143,19 +109,20 @@ impl Incoming {
             total += end.swap(total, Ordering::Relaxed);
         }
         let sources = atomics(total as usize)?;
-        counted.for_each(|member| {
-            table.row(member).for_each(|target| {
+        // In any order: whoever reads them sorts them.
+        (0..nodes as u32).into_par_iter().for_each(|node| {
+            table.row(node).for_each(|target| {
                 let place = ends[target as usize].fetch_add(1, Ordering::Relaxed);
-                sources[place as usize].store(member as u32, Ordering::Relaxed);
+                sources[place as usize].store(node, Ordering::Relaxed);
             });
         });
         Ok(Self { ends, sources })
     }
 
-    fn of_member(&self, member: usize) -> impl Iterator<Item = u32> {
-        let end = |member: usize| self.ends[member].load(Ordering::Relaxed) as usize;
-        let start = if member == 0 { 0 } else { end(member - 1) };
-        self.sources[start..end(member)].iter().map(|source| source.load(Ordering::Relaxed))
+    fn of_node(&self, node: u32) -> impl Iterator<Item = u32> {
+        let end = |node: u32| self.ends[node as usize].load(Ordering::Relaxed) as usize;
+        let start = node.checked_sub(1).map_or(0, end);
+        self.sources[start..end(node)].iter().map(|source| source.load(Ordering::Relaxed))
     }
 }
 

@@ -18,7 +18,8 @@ mod products;
 mod tree;
 
 use super::links::Link;
-use super::{Entry, Graph, MAX_LEVEL, Points, PointsView, ScratchPool};
+use super::{Entry, Graph, GraphView, MAX_LEVEL, Points, PointsView, ScratchPool};
+use candidates::Table;
 use partition::Partition;
 use crate::codes::Encoder;
 use crate::error::Result;
@@ -76,95 +77,81 @@ impl Bulk<'_> {
         let unordered = Points::new(encoder);
         unordered.append(self.rows.view(), slots)?;
         log.say("encoded");
-        let nodes: Vec<u32> = (0..slots.len() as u32).collect();
-        let Some(partitions) = self.partitions(&unordered.building_views(self.rows), &nodes)? else {
+        let Some(partitions) = self.partitions(&unordered.building_views(self.rows))? else {
             return Ok(None);
         };
         log.say("partitioned");
         let order = partitions[0].order();
-        let mut graph = Graph::of(self.shape.m, self.seed, unordered.reordered(&order)?);
-        drop(unordered);
         let partitions: Vec<Partition> = partitions.iter().map(|partition| partition.reordered(&order)).collect();
-        graph.reserve(nodes.len())?;
+        let mut graph = Graph::of(self.shape.m, self.seed, unordered.reordered(&order)?);
+        drop((unordered, order));
+        graph.reserve(slots.len())?;
         log.say("ordered");
-        if !self.build_level(&graph, 0, &nodes, &partitions)? {
+        let view = graph.view(self.rows);
+        let write = |node: u32, keys: &[Key]| write(&view, node, 0, keys.iter().map(|key| key.slot()));
+        if !self.build_level(graph.points(), &partitions, graph.capacity(0), write)? {
             return Ok(None);
         }
         log.say("level 0");
         drop(partitions);
-        let Some(top) = self.build_upper(&graph, nodes.clone())? else {
+        let levels: Vec<u8> = (0..slots.len() as u32).map(|node| graph.view(self.rows).level_of(node) as u8).collect();
+        let Some(top) = self.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
         log.say("upper");
-        tree::lay(&graph.view(self.rows), top.node, &nodes);
+        tree::lay(&graph.view(self.rows), top.node, slots.len());
         log.say("tree");
-        let levels = self.levels(&graph, &nodes);
-        graph.restore(migrated, (!nodes.is_empty()).then_some(top), &levels);
+        graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }
 
-    /// Nodes on each level.
-    fn levels(&self, graph: &Graph, nodes: &[u32]) -> [usize; MAX_LEVEL + 1] {
-        let view = graph.view(self.rows);
-        let mut levels = [0; MAX_LEVEL + 1];
-        for &node in nodes {
-            levels[..=view.level_of(node)].iter_mut().for_each(|nodes| *nodes += 1);
-        }
-        levels
-    }
-
-    /// The levels from 1 on; the entry point, or `None` if it was stopped.
-    fn build_upper(&self, graph: &Graph, mut members: Vec<u32>) -> Result<Option<Entry>> {
-        for &node in &members {
-            let level = graph.view(self.rows).level_of(node);
-            if level > 0 {
-                graph.raise(node, level)?;
-            }
-        }
+    /// The levels from 1 on; the entry point, or `None` if it was stopped. `levels` are the nodes' highest.
+    fn build_upper(&self, graph: &Graph, levels: &[u8]) -> Result<Option<Entry>> {
+        let mut members: Vec<u32> = (0..).zip(levels).filter(|&(_, &level)| level > 0).map(|(node, _)| node).collect();
+        members.iter().try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
         let mut top = Entry { node: 0, level: 0 };
-        loop {
-            let (view, level) = (graph.view(self.rows), top.level + 1);
-            members.retain(|&node| view.level_of(node) >= level);
-            let Some(&node) = members.first() else {
-                return Ok(Some(top));
-            };
-            top = Entry { node, level };
-            let Some(partitions) = self.partitions(&graph.points().building_views(self.rows), &members)? else {
+        while let Some(&first) = members.first() {
+            top = Entry { node: first, level: top.level + 1 };
+            let points = graph.points().reordered(&members)?;
+            let Some(partitions) = self.partitions(&points.building_views(self.rows))? else {
                 return Ok(None);
             };
-            if !self.build_level(graph, level, &members, &partitions)? {
+            let view = graph.view(self.rows);
+            let write = |node: u32, keys: &[Key]| {
+                let links = keys.iter().map(|key| members[key.slot() as usize]);
+                write(&view, members[node as usize], top.level, links);
+            };
+            if !self.build_level(&points, &partitions, graph.capacity(top.level), write)? {
                 return Ok(None);
             }
+            members.retain(|&node| usize::from(levels[node as usize]) > top.level);
         }
+        Ok(Some(top))
     }
 
-    /// The partition of `members` by each of the distances that a graph is built by.
-    fn partitions(&self, views: &[PointsView<'_>], members: &[u32]) -> Result<Option<Vec<Partition>>> {
-        views.iter().map(|points| self.partition(points, members)).collect()
+    /// The partition of all points by each of the distances that a graph is built by.
+    fn partitions(&self, views: &[PointsView<'_>]) -> Result<Option<Vec<Partition>>> {
+        views.iter().map(|points| self.partition(points)).collect()
     }
 
-    /// The lists of `members` on `level`. False if it was stopped.
-    fn build_level(&self, graph: &Graph, level: usize, members: &[u32], partitions: &[Partition]) -> Result<bool> {
+    /// Calls `write` with every point's list, of at most `capacity` links. False if it was stopped.
+    fn build_level(
+        &self,
+        points: &Points,
+        partitions: &[Partition],
+        capacity: usize,
+        write: impl Fn(u32, &[Key]) + Sync,
+    ) -> Result<bool> {
         let log = Log::new();
-        let views = graph.building_views(self.rows);
-        let capacity = graph.capacity(level);
-        let mut tables = Vec::new();
-        for (view, partition) in views.iter().zip(partitions) {
-            let Some(table) = self.candidates(&view.points(), members, partition, self.shape.per_leaf)? else {
-                return Ok(false);
-            };
-            tables.push(table);
-        }
-        log.say("  candidates");
-        let is_done = self.choose(&views, members, &tables, self.shape.selected(capacity));
-        log.say("  chosen");
-        let write = |member: usize, keys: &[Key]| {
-            let links: Vec<Link> = keys.iter().map(|key| Link::new(members[key.slot() as usize], false)).collect();
-            if let Some(list) = views[0].list(members[member], level) {
-                list.write(&links);
-            }
+        let views = points.building_views(self.rows);
+        let tables = views.iter().zip(partitions).map(|(points, partition)| self.candidates(points, partition));
+        let Some(tables) = tables.collect::<Result<Option<Vec<Table>>>>()? else {
+            return Ok(false);
         };
-        let is_done = is_done && self.merge(&views, members, &tables[0], capacity, write)?;
+        log.say("  candidates");
+        let is_done = self.choose(&views, &tables, self.shape.selected(capacity));
+        log.say("  chosen");
+        let is_done = is_done && self.merge(&views, &tables[0], capacity, write)?;
         log.say("  merged");
         Ok(is_done)
     }
@@ -174,6 +161,23 @@ impl Bulk<'_> {
         self.pools.gate().give_way();
         (self.stopped)()
     }
+}
+
+/// Writes the list of `node` on `level`.
+fn write(view: &GraphView<'_>, node: u32, level: usize, links: impl Iterator<Item = u32>) {
+    let links: Vec<Link> = links.map(|link| Link::new(link, false)).collect();
+    if let Some(list) = view.list(node, level) {
+        list.write(&links);
+    }
+}
+
+/// Nodes on each level, from the highest level of each.
+fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
+    let mut nodes = [0; MAX_LEVEL + 1];
+    for &level in levels {
+        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
+    }
+    nodes
 }
 
 struct Log(std::time::Instant);

@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
 use crate::topk::Key;
 
-/// Rows a work unit: enough that the columns pay for coming into the cache, some ten microseconds.
-const ROWS: usize = 16;
+/// Rows a work unit: as many as a tile holds in registers, so that their distances stay in the first-level cache.
+const ROWS: usize = 8;
 
-/// The most neighbors a row: as many as there are lanes of minima, which bound them.
+/// The most neighbors a row.
 pub(super) const MOST: usize = COLUMNS;
 
 /// All distances between two sets of nodes, reduced to the nearest few of each row. A backend for other hardware takes
@@ -32,27 +32,12 @@ pub(super) struct Cpu {
     kernels: &'static ByteKernels,
     panels: PointPanels,
     distances: Vec<f32>,
-    positions: Vec<u32>,
     keys: Vec<Key>,
 }
 
 impl Cpu {
     pub(super) fn new() -> Self {
-        let (distances, positions, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self { kernels: ByteKernels::get(), panels: PointPanels::default(), distances, positions, keys }
-    }
-
-    /// The `k` nearest of the distances in row `row` of the tile, into `self.keys`.
-    fn select(&mut self, row: usize, width: usize, k: usize) {
-        let distances = &self.distances[row * width..][..width];
-        // At least `k` distances are at most the k-th of the lanes' minima: few more than are wanted.
-        let mut minima = self.kernels.minima(distances);
-        let (_, &mut bound, _) = minima.select_nth_unstable_by(k - 1, f32::total_cmp);
-        self.kernels.below(distances, bound.min(f32::MAX), &mut self.positions);
-        self.keys.clear();
-        self.keys.extend(self.positions.iter().map(|&position| Key::new(distances[position as usize], position)));
-        self.keys.sort_unstable();
-        self.keys.truncate(k);
+        Self { kernels: ByteKernels::get(), panels: PointPanels::default(), distances: Vec::new(), keys: Vec::new() }
     }
 }
 
@@ -80,7 +65,8 @@ impl Products for Cpu {
                 if is_square {
                     self.distances[row * width + position] = f32::INFINITY;
                 }
-                self.select(row, width, k.min(MOST));
+                let distances = &self.distances[row * width..][..width];
+                self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
                 visit(position, &self.keys);
             }
         }

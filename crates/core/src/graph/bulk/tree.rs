@@ -6,15 +6,15 @@ use std::collections::VecDeque;
 use crate::graph::GraphView;
 use crate::graph::links::Link;
 
-/// Ties all of `nodes` together.
-pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: &[u32]) {
-    if nodes.is_empty() {
+/// Ties all of `nodes` nodes together.
+pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) {
+    if nodes == 0 {
         return;
     }
-    let mut tree = Tree { view, most: (view.m / 2).max(2), is_tied: vec![false; nodes.len()], queue: VecDeque::new() };
+    let mut tree = Tree { view, most: (view.m / 2).max(2), is_tied: vec![false; nodes], queue: VecDeque::new() };
     tree.enter(root);
     tree.spread();
-    for &node in nodes {
+    for node in 0..nodes as u32 {
         if !tree.is_tied[node as usize] {
             tree.attach(node, root);
             tree.spread();

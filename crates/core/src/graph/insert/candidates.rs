@@ -156,7 +156,7 @@ impl Insertion<'_> {
             let near_keys = near.map_or(&[][..], |near| &near.keys);
             let found = if searched { &entries[..] } else { &[] };
             let candidates = merge(found, near_keys, self.ef_construction);
-            view.select(&candidates, max, &mut levels[level], scratch);
+            view.points().select(&candidates, max, &mut levels[level], &mut scratch.selector);
             if level == 0 {
                 let earlier = near.and_then(|near| near.earlier);
                 anchor = found.first().copied().into_iter().chain(earlier).min();

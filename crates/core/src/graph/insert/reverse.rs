@@ -66,7 +66,7 @@ fn prune(views: &[GraphView<'_>], target: u32, links: &[Link], capacity: usize, 
         let (mut chosen, mut candidates): (Vec<Key>, Vec<Key>) = keys.partition(is_chosen);
         candidates.sort_unstable();
         let (before, share) = (chosen.len(), room * (position + 1) / views.len());
-        view.select(&candidates, share.max(kept), &mut chosen, scratch);
+        points.select(&candidates, share.max(kept), &mut chosen, &mut scratch.selector);
         pruned.extend(chosen[before..].iter().map(|key| Link::new(key.slot(), false)));
     }
     pruned
