@@ -6,6 +6,8 @@ use crate::topk::Key;
 /// By how much nearer to a chosen neighbor than to the node a candidate must be to be refused even for a place that
 /// the strict rule left free.
 const ALPHA: f32 = 1.2;
+fn alpha() -> f32 { static A: std::sync::OnceLock<f32> = std::sync::OnceLock::new(); *A.get_or_init(|| std::env::var("ALPHA").map_or(ALPHA, |v| v.parse().unwrap_or(ALPHA))) }
+fn fill() -> usize { static A: std::sync::OnceLock<usize> = std::sync::OnceLock::new(); *A.get_or_init(|| std::env::var("FILL").map_or(FILL, |v| v.parse().unwrap_or(FILL))) }
 
 /// Percent of the places that are filled up by the lenient rule.
 const FILL: usize = 75;
@@ -67,9 +69,9 @@ impl Selection {
         chosen.iter().for_each(|key| self.note(key.slot(), &mut row));
         let before = chosen.len();
         self.choose(candidates, max, 1.0, chosen, &mut row);
-        let fill = max * FILL / 100;
+        let fill = max * fill() / 100;
         if chosen.len() < fill {
-            self.choose(candidates, fill, ALPHA, chosen, &mut row);
+            self.choose(candidates, fill, alpha(), chosen, &mut row);
             chosen[before..].sort_unstable();
         }
     }

@@ -71,6 +71,8 @@ pub(crate) struct Scratch {
     pub(crate) weights: WeightsBuffer,
     pub(crate) top: TopK,
     pub(crate) selector: Selector,
+    /// Distances that searches of the graph have computed with it.
+    pub(crate) evaluations: u64,
 }
 
 /// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.
@@ -81,6 +83,11 @@ pub(crate) struct ScratchPool {
 }
 
 impl ScratchPool {
+    /// Distances that searches of the graph have computed, but for those that run.
+    pub(crate) fn evaluations(&self) -> u64 {
+        self.idle.lock().iter().map(|scratch| scratch.evaluations).sum()
+    }
+
     /// Runs `work` with a scratch of its own.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let mut scratch = self.idle.lock().pop().unwrap_or_default();

@@ -83,8 +83,7 @@ impl GraphView<'_> {
             list.read(&mut scratch.neighbors);
             let Scratch { neighbors, visited, .. } = scratch;
             neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
-            scratch.distances.resize(scratch.neighbors.len(), 0.0);
-            self.points.score(target, &scratch.neighbors, &mut scratch.distances);
+            self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 scored(key);
@@ -122,8 +121,7 @@ impl GraphView<'_> {
                 break;
             }
             self.gather(key.slot(), accept, bridge, scratch);
-            scratch.distances.resize(scratch.neighbors.len(), 0.0);
-            self.points.score(target, &scratch.neighbors, &mut scratch.distances);
+            self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 if key < scratch.beam.bound() {
@@ -167,8 +165,16 @@ impl GraphView<'_> {
 
     /// `scratch.neighbors` with their distances.
     fn scored<'s>(&self, target: Target<'_>, scratch: &'s mut Scratch) -> impl Iterator<Item = Key> + 's {
-        scratch.distances.resize(scratch.neighbors.len(), 0.0);
-        self.points.score(target, &scratch.neighbors, &mut scratch.distances);
+        self.score_neighbors(target, scratch);
         scratch.neighbors.iter().zip(&scratch.distances).map(|(&node, &distance)| Key::new(distance, node))
+    }
+
+    /// The distances of `scratch.neighbors`, in `scratch.distances`.
+    #[inline]
+    fn score_neighbors(&self, target: Target<'_>, scratch: &mut Scratch) {
+        let Scratch { neighbors, distances, evaluations, .. } = scratch;
+        distances.resize(neighbors.len(), 0.0);
+        self.points.score(target, neighbors, distances);
+        *evaluations += neighbors.len() as u64;
     }
 }

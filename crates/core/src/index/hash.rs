@@ -1,4 +1,5 @@
-//! A hash of all links, to tell whether two indexes have the same graph.
+//! What only tests and benchmarks ask: a hash of all links, to tell whether two indexes have the same graph, and the
+//! work that searches did.
 
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -6,6 +7,12 @@ use super::Index;
 use crate::graph::Graph;
 
 impl Index {
+    /// Distances that searches of the graph, insertions included, have computed so far. For tests and benchmarks.
+    #[doc(hidden)]
+    pub fn evaluations(&self) -> u64 {
+        self.inner().state.load().scratches.evaluations()
+    }
+
     /// The hash of every node's slot and lists, in the order of nodes and levels, and of its entry point. For tests.
     #[doc(hidden)]
     pub fn graph_hash(&self) -> u64 {

@@ -62,7 +62,7 @@ impl Shape {
 
     /// Links that a node selects, by the capacity of its list.
     fn selected(&self, capacity: usize) -> usize {
-        capacity * 3 / 4
+        capacity * std::env::var("SEL").map_or(75, |v| v.parse().unwrap_or(75)) / 100
     }
 }
 
