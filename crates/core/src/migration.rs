@@ -42,6 +42,9 @@ pub(crate) struct Migrator {
 pub(crate) struct Control {
     /// Ends of regions, rising; rows below the last may be inserted.
     cuts: VecDeque<usize>,
+    /// Whether the last region still grows: rows that gather while nothing is due, or that wait to be moved by hand, are
+    /// one region.
+    is_gathering: bool,
     /// Whether new rows start a run by themselves, once there are enough.
     auto: bool,
     threshold: usize,
@@ -68,6 +71,7 @@ impl Migrator {
     pub(crate) fn new(auto: bool, threshold: usize) -> Self {
         let control = Control {
             cuts: VecDeque::new(),
+            is_gathering: false,
             auto,
             threshold,
             is_due: threshold == 0,
@@ -99,11 +103,14 @@ impl Migrator {
         self.control().cut(len, live);
     }
 
-    /// Rows were removed.
+    /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
     pub(crate) fn shrink(&self, live: usize) {
         let mut control = self.control();
+        let was_due = control.is_due;
         control.is_due = live >= control.threshold;
-        self.interrupt();
+        if was_due && !control.is_due {
+            self.interrupt();
+        }
     }
 
     /// All rows are gone: `replace` takes them away, unseen by whoever holds the control.
@@ -111,6 +118,7 @@ impl Migrator {
         let mut control = self.control();
         let replaced = replace();
         control.cuts.clear();
+        control.is_gathering = false;
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target) = (0, 0);
@@ -162,13 +170,13 @@ impl Migrator {
 
 impl Control {
     fn cut(&mut self, len: usize, live: usize) {
-        let was_due = std::mem::replace(&mut self.is_due, live >= self.threshold);
-        // What came together before anything was due, or what waits to be moved by hand, is one region.
-        if !was_due || !self.auto {
-            self.cuts.clear();
+        self.is_due = live >= self.threshold;
+        if self.is_gathering {
+            self.cuts.pop_back();
         }
         if self.cuts.back().is_none_or(|&last| last < len) {
             self.cuts.push_back(len);
+            self.is_gathering = !self.is_due || !self.auto;
         }
     }
 
@@ -248,5 +256,44 @@ impl Control {
             Box::new(move || (waiter.done)(outcome)) as Box<dyn FnOnce()>
         };
         settled.into_iter().map(tell).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regions(migrator: &Migrator) -> Vec<usize> {
+        migrator.control().cuts.iter().copied().collect()
+    }
+
+    #[test]
+    fn removals_interrupt_a_run_only_when_it_is_not_due_any_more() {
+        let migrator = Migrator::new(true, 10);
+        migrator.cut(20, 20);
+        for (live, interrupted) in [(15, false), (10, false), (9, true)] {
+            migrator.shrink(live);
+            assert_eq!(migrator.is_interrupted(), interrupted, "{live} live rows");
+        }
+        migrator.clear_interruption();
+        migrator.shrink(8);
+        assert!(!migrator.is_interrupted(), "there is no run to interrupt");
+    }
+
+    #[test]
+    fn rows_that_gather_below_the_threshold_are_one_region() {
+        let migrator = Migrator::new(true, 10);
+        [(3, 3), (6, 6), (12, 12), (14, 14)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [12, 14]);
+        migrator.shrink(4);
+        [(16, 6), (17, 7), (22, 12), (23, 13)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [12, 14, 22, 23], "what was due before keeps its ends");
+    }
+
+    #[test]
+    fn rows_that_wait_to_be_moved_by_hand_are_one_region() {
+        let migrator = Migrator::new(false, 10);
+        [(3, 3), (12, 12), (12, 12), (14, 14)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [14]);
     }
 }
