@@ -185,10 +185,14 @@ impl Inner {
         let graph = match state.graph.get() {
             Some(graph) => graph,
             None => {
-                let m = self
-                    .options
-                    .m
-                    .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
+                let turn = || {
+                    let turn = self.pools.gate().turn();
+                    (!stopped()).then_some(turn)
+                };
+                let choose = || self.pools.build(|| choose_degree(state.rows.building_views()[0], region, &turn));
+                let Some(m) = self.options.m.or_else(choose) else {
+                    return Ok(());
+                };
                 state.graph.get_or_init(|| Graph::new(m, self.options.seed))
             }
         };

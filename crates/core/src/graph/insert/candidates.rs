@@ -59,9 +59,9 @@ impl Insertion<'_> {
         };
         let starts = self.starts(view, nodes)?;
         let choices = starts.par_iter().map(|start| {
-            if self.pause() {
+            let Some(_turn) = self.turn() else {
                 return Ok(None);
-            }
+            };
             self.scratches
                 .with(|scratch| self.choose_for(view, nodes[start.position], max, start, &within, scratch))
                 .map(Some)
@@ -102,7 +102,7 @@ impl Insertion<'_> {
             return Ok((0..nodes.len()).map(unsearched).collect());
         };
         let descents = nodes.par_iter().enumerate().map(|(position, &node)| {
-            self.pause();
+            let _turn = self.turn();
             self.scratches.with(|scratch| {
                 let query = view.rows.query(node);
                 let mut path = [0; PATH];

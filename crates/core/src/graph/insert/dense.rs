@@ -30,9 +30,9 @@ impl Insertion<'_> {
         let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(node)).collect();
         pack(&columns, &mut panels)?;
         let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
-            if self.pause() {
+            let Some(_turn) = self.turn() else {
                 return Vec::new();
-            }
+            };
             let work = |scratch: &mut Scratch| {
                 scratch.distances.resize(block.len() * panels.width(), 0.0);
                 rows.tile(block, &columns, &panels, &mut scratch.distances);

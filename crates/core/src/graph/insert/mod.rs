@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
-use crate::pools::Pools;
+use crate::pools::{Pools, Turn};
 use crate::topk::Key;
 use crate::vectors::Rows;
 
@@ -72,11 +72,11 @@ impl Insertion<'_> {
         Ok(())
     }
 
-    /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the
-    /// same, but ask too: who asks for a stop may be let go before it comes.
-    fn pause(&self) -> bool {
-        self.pools.gate().give_way();
-        (self.stopped)()
+    /// Before a work unit, which ends when it is dropped: gives way to queries; `None` to stop. Phases that have begun to
+    /// write go on all the same, but ask too: who asks for a stop may be let go before it comes.
+    fn turn(&self) -> Option<Turn<'_>> {
+        let turn = self.pools.gate().turn();
+        (!(self.stopped)()).then_some(turn)
     }
 
     /// Gives the nodes that reach upper levels their lists there.
