@@ -11,12 +11,12 @@ use error::{Error, Result};
 #[allow(dead_code, unused_imports, reason = "only the kernels are used; their tests run in the crate")]
 #[path = "../src/distance/mod.rs"]
 mod distance;
-#[allow(dead_code, reason = "some kernels return keys")]
-#[path = "../src/topk.rs"]
-mod topk;
 #[allow(dead_code, reason = "only the error for refused memory is used")]
 #[path = "../src/error.rs"]
 mod error;
+#[allow(dead_code, reason = "some kernels return keys")]
+#[path = "../src/topk.rs"]
+mod topk;
 
 const LENGTHS: [usize; 3] = [128, 384, 1536];
 /// More than any cache holds.

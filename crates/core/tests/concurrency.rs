@@ -342,6 +342,28 @@ fn who_waits_for_a_paused_migration_can_leave() {
 }
 
 #[test]
+fn a_migration_comes_to_its_end_beside_steady_removals() {
+    let options = Options { threshold: Some(100), chunk_size: 4_000, threads: Some(2), ..Options::new(DIMENSIONS) };
+    let index = Index::new(options).unwrap();
+    index.add(&Ids::Keys((0..12_000).collect()), &normal_rows(DIMENSIONS, 12_000, 1), &Work::default()).unwrap();
+    let is_over = AtomicBool::new(false);
+    let removed = thread::scope(|scope| {
+        let removing = scope.spawn(|| {
+            let ids = (0..11_000).take_while(|_| !is_over.load(Ordering::Relaxed));
+            let remove = |id| {
+                index.remove(&Ids::Keys(vec![id])).unwrap();
+                thread::sleep(Duration::from_micros(200));
+            };
+            ids.map(remove).count()
+        });
+        wait_until("all rows are in the graph", || index.migration().state == MigrationState::Graph);
+        is_over.store(true, Ordering::Relaxed);
+        removing.join().unwrap()
+    });
+    assert!(removed < 11_000, "the migration waited for the removals to end");
+}
+
+#[test]
 fn indexes_come_and_go() {
     let rows = normal_rows(DIMENSIONS, 300, 1);
     let before = threads();

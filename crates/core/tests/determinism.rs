@@ -12,6 +12,11 @@ use vicinal_core::{Ids, Index, MigrationState, Options, Work};
 const DIMENSIONS: usize = 24;
 const CALLS: usize = 60;
 
+const THRESHOLD: usize = 700;
+
+/// The call before which so much is removed that the graph is not due any more.
+const FALL: usize = 30;
+
 /// How a run differs from the others; none of it may show.
 #[derive(Clone, Copy)]
 struct Pace {
@@ -22,11 +27,12 @@ struct Pace {
     disturbed: bool,
 }
 
-/// Adds, upserts and removes in batches of all sizes while the migration runs, and waits for its end.
+/// Adds, upserts and removes in batches of all sizes while the migration runs, and waits for its end. In between the
+/// index falls below the threshold and grows past it again.
 fn build(seed: u64, pace: Pace) -> Index {
     let index = Index::new(Options {
         threads: Some(pace.threads),
-        threshold: Some(700),
+        threshold: Some(THRESHOLD),
         chunk_size: 128,
         seed,
         ..Options::new(DIMENSIONS)
@@ -36,6 +42,10 @@ fn build(seed: u64, pace: Pace) -> Index {
     let mut next = 0u64;
     let work = Work::default();
     for call in 0..CALLS {
+        if call == FALL {
+            index.remove(&Ids::Keys((THRESHOLD as u64 / 2..next).collect())).unwrap();
+            assert!(index.len() < THRESHOLD);
+        }
         let count = 1 + rng.below(150);
         let rows = normal_rows(DIMENSIONS, count, call as u64);
         if call % 5 == 3 {

@@ -35,6 +35,8 @@ pub(crate) const MAX_LEVEL: usize = 15;
 pub(crate) struct Graph {
     m: usize,
     seed: u64,
+    /// Whether it was begun by a bulk build.
+    is_bulk: bool,
     points: Points,
     /// Neighbors on level 0, by node.
     base: Links,
@@ -72,14 +74,15 @@ impl Entry {
 impl Graph {
     /// Without nodes; these will be compared by codes if there is an encoder.
     pub(crate) fn new(m: usize, seed: u64, encoder: Option<Encoder>) -> Self {
-        Self::of(m, seed, Points::new(encoder))
+        Self::of(m, seed, false, Points::new(encoder))
     }
 
     /// With nodes that have no lists yet.
-    fn of(m: usize, seed: u64, points: Points) -> Self {
+    fn of(m: usize, seed: u64, is_bulk: bool, points: Points) -> Self {
         Self {
             m,
             seed,
+            is_bulk,
             points,
             base: Links::new(2 * m),
             places: Blocks::new("links", 1),
@@ -99,6 +102,11 @@ impl Graph {
     /// Slots below it are served by the graph.
     pub(crate) fn migrated(&self) -> usize {
         self.migrated.load(Ordering::Acquire)
+    }
+
+    /// How it was begun: "bulk", or by the insertion of its first rows.
+    pub(crate) fn method(&self) -> &'static str {
+        if self.is_bulk { "bulk" } else { "insert" }
     }
 
     /// Nodes whose lists are written.

@@ -6,11 +6,6 @@ use crate::topk::Key;
 /// By how much nearer to a chosen neighbor than to the node a candidate must be to be refused even for a place that
 /// the strict rule left free.
 const ALPHA: f32 = 1.2;
-fn alpha() -> f32 { static A: std::sync::OnceLock<f32> = std::sync::OnceLock::new(); *A.get_or_init(|| std::env::var("ALPHA").map_or(ALPHA, |v| v.parse().unwrap_or(ALPHA))) }
-fn fill() -> usize { static A: std::sync::OnceLock<usize> = std::sync::OnceLock::new(); *A.get_or_init(|| std::env::var("FILL").map_or(FILL, |v| v.parse().unwrap_or(FILL))) }
-
-/// Percent of the places that are filled up by the lenient rule.
-const FILL: usize = 75;
 
 /// What selections use, reused from one to the next.
 #[derive(Default)]
@@ -49,7 +44,7 @@ impl Selection {
     /// holds already; what is added is sorted.
     ///
     /// First strictly (Algorithm 4 of arXiv 1603.09320): a candidate c of the node p is dropped when a chosen s
-    /// occludes it, d(s, c) < d(p, c). Then, up to three quarters of `max`, leniently from what is left (RobustPrune of
+    /// occludes it, d(s, c) < d(p, c). Then, where places are left, leniently (RobustPrune of
     /// DiskANN, on squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a
     /// lenient rule alone fills the list with the nearest before any long link gets a place.
     ///
@@ -69,9 +64,8 @@ impl Selection {
         chosen.iter().for_each(|key| self.note(key.slot(), &mut row));
         let before = chosen.len();
         self.choose(candidates, max, 1.0, chosen, &mut row);
-        let fill = max * fill() / 100;
-        if chosen.len() < fill {
-            self.choose(candidates, fill, alpha(), chosen, &mut row);
+        if chosen.len() < max {
+            self.choose(candidates, max, ALPHA, chosen, &mut row);
             chosen[before..].sort_unstable();
         }
     }

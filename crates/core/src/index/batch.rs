@@ -135,7 +135,6 @@ impl Job {
         self.work.check()?;
         let padded: Vec<Padded> =
             queries.chunks(self.inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
-        let _passage = self.inner.pools.gate().enter();
         let found = self.state.undisturbed(|| self.search(&padded))?;
         let mut outcome = self.outcome.lock();
         outcome.done += found.len();

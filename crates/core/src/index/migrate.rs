@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::thread;
 
 use super::Inner;
+use super::state::State;
 use crate::codes::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Batch, Graph, Insertion, choose_degree};
-use crate::migration::{Migrated, MigrationDone};
-use crate::work::Work;
+use crate::graph::{Batch, Bulk, Graph, Insertion, Shape, choose_degree};
+use crate::migration::{Listener, Migrated, MigrationDone, Next};
+use crate::pools::Turns;
+use crate::work::{Phase, Work};
 
 /// What a migration is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Inner {
             state: migration_state,
             migrated: state.live_in(0..migrated),
             total: state.live_in(0..state.len()),
-            method: state.graph.load().as_ref().map(|_| "insert"),
+            method: state.graph.load().as_deref().map(Graph::method),
             error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
         }
     }
@@ -101,7 +103,7 @@ impl Inner {
             if control.is_due() { migrated..control.end().max(migrated) } else { migrated..migrated }
         };
         if !waiting().is_empty() {
-            self.insert_chunk(max, &|| false)?;
+            self.insert_step(max)?;
             self.settle_migrations();
         }
         let state = self.state.load();
@@ -141,7 +143,7 @@ impl Inner {
                 return self.migrator.notify();
             }
             drop(control);
-            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.should_stop());
+            let insert = || self.advance(&|| self.should_stop());
             let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
                 let message = crate::error::panic_message(&*panic);
                 self.poison(&message);
@@ -150,7 +152,14 @@ impl Inner {
             let state = self.state.load();
             let mut control = self.migrator.control();
             match result {
-                Ok(()) => control.report(state.migrated(), &|slots| state.live_in(slots)),
+                Ok(()) => {
+                    let (listeners, migrated) = (control.listeners(), state.migrated());
+                    drop(control);
+                    for Listener { work, rows } in listeners {
+                        let done = rows.start..migrated.clamp(rows.start, rows.end);
+                        work.report(Phase::Insert, state.live_in(done), state.live_in(rows));
+                    }
+                }
                 Err(error) => {
                     control.paused = true;
                     control.error = Some(error);
@@ -171,63 +180,101 @@ impl Inner {
         has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
     }
 
-    /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.
-    fn insert_chunk(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    /// Moves the next rows: those of a chunk, or all that wait by building the graph anew. None if it was stopped.
+    fn advance(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let inserting = self.migrator.inserting();
         // The state under the control's lock, as everywhere here: `clear` changes both together.
         let mut control = self.migrator.control();
         let state = self.state.load_full();
         let migrated = state.migrated();
-        let Some(region) = control.next_region(migrated) else {
-            return Ok(());
-        };
+        let next = control.next(migrated);
         drop(control);
         let stopped = || stopped() || state.is_abandoned();
+        let turns = self.pools.turns(&stopped);
+        match next {
+            Some(Next::Rebuild(end)) => self.rebuild(&state, end, turns)?,
+            Some(Next::Insert(region)) => {
+                self.insert_rows(&state, region.min(migrated + self.options.chunk_size), turns)?;
+            }
+            None => {}
+        }
+        // Fairly: whoever waits for the lock gets it before the next chunk.
+        parking_lot::MutexGuard::unlock_fair(inserting);
+        Ok(())
+    }
+
+    /// Inserts the next at most `max` rows by hand; less if the region ends before.
+    fn insert_step(&self, max: usize) -> Result<()> {
+        let inserting = self.migrator.inserting();
+        let mut control = self.migrator.control();
+        let state = self.state.load_full();
+        let migrated = state.migrated();
+        let region = control.next_region(migrated);
+        drop(control);
+        if let Some(region) = region {
+            let stopped = || state.is_abandoned();
+            self.insert_rows(&state, region.min(migrated.saturating_add(max)), self.pools.turns(&stopped))?;
+        }
+        parking_lot::MutexGuard::unlock_fair(inserting);
+        Ok(())
+    }
+
+    /// Inserts the rows up to `end` into the graph, beginning one if there is none.
+    fn insert_rows(&self, state: &State, end: usize, turns: Turns<'_>) -> Result<()> {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let m = self
-                    .options
-                    .m
-                    .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
-                let encoder = Encoder::train(state.rows.view(), self.options.metric, region);
-                let graph = Arc::new(Graph::new(m, self.options.seed, Some(encoder)));
+                let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+                    return Ok(());
+                };
+                let graph = Arc::new(Graph::new(m, self.options.seed, encoder));
                 state.graph.store(Some(graph.clone()));
                 graph
             }
         };
-        if migrated == 0 && std::env::var("BULK").is_ok() {
-            let followers = state.equals.followers();
-            let slots: Vec<u32> = (0..region as u32).filter(|&slot| !followers.get(slot)).collect();
-            let shape = crate::graph::Shape::new(graph.m(), self.options.ef_construction);
-            let bulk = crate::graph::Bulk {
-                rows: &state.rows,
-                pools: &self.pools,
-                scratches: &state.scratches,
-                seed: self.options.seed,
-                shape,
-                stopped: &stopped,
-            };
-            if let Some(built) = bulk.build(graph.encoder().cloned(), &slots, region)? {
-                state.graph.store(Some(Arc::new(built)));
-            }
-            return Ok(());
-        }
-        let end = region.min(migrated.saturating_add(max));
-        let followers = state.equals.followers();
-        let slots: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
         let insertion = Insertion {
             graph: &graph,
             rows: &state.rows,
             pools: &self.pools,
             scratches: &state.scratches,
             ef_construction: self.options.ef_construction,
-            stopped: &stopped,
+            turns,
         };
-        insertion.insert(&Batch { slots: &slots, end: end as u32 })?;
-        // Fairly: whoever waits for the lock gets it before the next chunk.
-        parking_lot::MutexGuard::unlock_fair(inserting);
+        let slots = state.leaders(graph.migrated()..end);
+        insertion.insert(&Batch { slots: &slots, end: end as u32 })
+    }
+
+    /// Builds the graph anew, of all rows up to `end`.
+    fn rebuild(&self, state: &State, end: usize, turns: Turns<'_>) -> Result<()> {
+        let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+            return Ok(());
+        };
+        let report = |phase, share: f64| {
+            for Listener { work, rows } in self.migrator.control().listeners() {
+                let total = state.live_in(rows);
+                work.report(phase, (total as f64 * share) as usize, total);
+            }
+        };
+        let bulk = Bulk {
+            rows: &state.rows,
+            pools: &self.pools,
+            scratches: &state.scratches,
+            seed: self.options.seed,
+            shape: Shape::new(m, self.options.ef_construction),
+            turns,
+            report: &report,
+        };
+        if let Some(graph) = bulk.build(encoder, &state.leaders(0..end), end)? {
+            state.graph.store(Some(Arc::new(graph)));
+        }
         Ok(())
+    }
+
+    /// M, and how rows become codes, for a graph of the rows up to `end`; `None` if it was stopped.
+    fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>)> {
+        let choose = || self.pools.build(|| choose_degree(state.rows.building_views()[0], end, turns));
+        let m = self.options.m.or_else(choose)?;
+        Some((m, Some(Encoder::train(state.rows.view(), self.options.metric, end))))
     }
 }
 

@@ -93,7 +93,7 @@ impl Inner {
     ) -> Result<R> {
         let state = self.open()?;
         self.check_search(options)?;
-        let _passage = self.pools.gate().enter();
+        let _passage = self.pools.enter();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
             let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));

@@ -95,6 +95,12 @@ impl State {
         slots.len() - self.removed.view().count(slots)
     }
 
+    /// The slots of a range that equal no earlier one: those that become nodes.
+    pub(crate) fn leaders(&self, slots: Range<usize>) -> Vec<u32> {
+        let followers = self.equals.followers();
+        (slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)).collect()
+    }
+
     /// The id of a published slot.
     pub(crate) fn id(&self, slot: u32) -> Id<'_> {
         self.ids.get(slot)

@@ -105,7 +105,7 @@ impl Inner {
 
     /// Of the exact nearest `k` of the row at `slot`, how many a search finds: hits no farther than the exact k-th.
     fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>) -> Result<(usize, usize)> {
-        let _passage = self.pools.gate().enter();
+        let _passage = self.pools.enter();
         let ef = ef.unwrap_or(self.options.ef).max(k);
         let search = |exact| {
             let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };

@@ -21,9 +21,8 @@ unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
         let mut sums = [_mm256_setzero_si256(); 2];
         for at in (0..weights.len()).step_by(STEP) {
             // SAFETY: code and weights are readable for the length, a multiple of `STEP`.
-            let (bytes, weights) = unsafe {
-                (_mm_loadu_si128(code.add(at).cast()), _mm_loadu_si128(weights.as_ptr().add(at).cast()))
-            };
+            let (bytes, weights) =
+                unsafe { (_mm_loadu_si128(code.add(at).cast()), _mm_loadu_si128(weights.as_ptr().add(at).cast())) };
             let sum = &mut sums[at / STEP % 2];
             let products = _mm256_madd_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_cvtepi8_epi16(weights));
             *sum = _mm256_add_epi32(*sum, products);

@@ -52,9 +52,9 @@ impl Bulk<'_> {
     fn each(&self, nodes: usize, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
         let blocks = (0..nodes).into_par_iter().step_by(NODES_AT_ONCE);
         let is_done = blocks.map(|first| {
-            if self.pause() {
+            let Some(_turn) = self.turns.next() else {
                 return false;
-            }
+            };
             let block = first as u32..nodes.min(first + NODES_AT_ONCE) as u32;
             self.scratches.with(|scratch| block.for_each(|node| work(node, scratch)));
             true

@@ -19,13 +19,14 @@ mod tree;
 
 use super::links::Link;
 use super::{Entry, Graph, GraphView, MAX_LEVEL, Points, PointsView, ScratchPool};
-use candidates::Table;
-use partition::Partition;
 use crate::codes::Encoder;
 use crate::error::Result;
-use crate::pools::Pools;
+use crate::pools::{Pools, Turns};
 use crate::topk::Key;
 use crate::vectors::Rows;
+use crate::work::Phase;
+use candidates::Table;
+use partition::Partition;
 
 /// Stands for no node.
 const NONE: u32 = u32::MAX;
@@ -37,8 +38,9 @@ pub(crate) struct Bulk<'a> {
     pub(crate) scratches: &'a ScratchPool,
     pub(crate) seed: u64,
     pub(crate) shape: Shape,
-    /// Whether to stop; asked between work units.
-    pub(crate) stopped: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) turns: Turns<'a>,
+    /// Told the phase, and the share of the whole work that is done.
+    pub(crate) report: &'a (dyn Fn(Phase, f64) + Sync),
 }
 
 /// How large everything is.
@@ -55,14 +57,12 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(m: usize, ef_construction: usize) -> Self {
-        let env = |name: &str, default: usize| std::env::var(name).ok().map_or(default, |v| v.parse().unwrap_or(default));
-        let per_leaf = (ef_construction * m / 640).clamp(2, products::MOST);
-        Self { m, fanout: env("FANOUT", 8), leaf: env("LEAF", 1_000), per_leaf: env("PERLEAF", per_leaf) }
+        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(2, products::MOST) }
     }
 
     /// Links that a node selects, by the capacity of its list.
     fn selected(&self, capacity: usize) -> usize {
-        capacity * std::env::var("SEL").map_or(75, |v| v.parse().unwrap_or(75)) / 100
+        capacity * 3 / 4
     }
 }
 
@@ -73,34 +73,27 @@ impl Bulk<'_> {
     }
 
     fn build_here(&self, encoder: Option<Encoder>, slots: &[u32], migrated: usize) -> Result<Option<Graph>> {
-        let log = Log::new();
         let unordered = Points::new(encoder);
         unordered.append(self.rows.view(), slots)?;
-        log.say("encoded");
         let Some(partitions) = self.partitions(&unordered.building_views(self.rows))? else {
             return Ok(None);
         };
-        log.say("partitioned");
         let order = partitions[0].order();
         let partitions: Vec<Partition> = partitions.iter().map(|partition| partition.reordered(&order)).collect();
-        let mut graph = Graph::of(self.shape.m, self.seed, unordered.reordered(&order)?);
+        let mut graph = Graph::of(self.shape.m, self.seed, true, unordered.reordered(&order)?);
         drop((unordered, order));
         graph.reserve(slots.len())?;
-        log.say("ordered");
         let view = graph.view(self.rows);
         let write = |node: u32, keys: &[Key]| write(&view, node, 0, keys.iter().map(|key| key.slot()));
         if !self.build_level(graph.points(), &partitions, graph.capacity(0), write)? {
             return Ok(None);
         }
-        log.say("level 0");
         drop(partitions);
         let levels: Vec<u8> = (0..slots.len() as u32).map(|node| graph.view(self.rows).level_of(node) as u8).collect();
         let Some(top) = self.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
-        log.say("upper");
         tree::lay(&graph.view(self.rows), top.node, slots.len());
-        log.say("tree");
         graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }
@@ -142,24 +135,14 @@ impl Bulk<'_> {
         capacity: usize,
         write: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
-        let log = Log::new();
         let views = points.building_views(self.rows);
         let tables = views.iter().zip(partitions).map(|(points, partition)| self.candidates(points, partition));
         let Some(tables) = tables.collect::<Result<Option<Vec<Table>>>>()? else {
             return Ok(false);
         };
-        log.say("  candidates");
         let is_done = self.choose(&views, &tables, self.shape.selected(capacity));
-        log.say("  chosen");
         let is_done = is_done && self.merge(&views, &tables[0], capacity, write)?;
-        log.say("  merged");
         Ok(is_done)
-    }
-
-    /// Between two work units: gives way to queries; whether to stop.
-    fn pause(&self) -> bool {
-        self.pools.gate().give_way();
-        (self.stopped)()
     }
 }
 
@@ -178,16 +161,4 @@ fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
         nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
     }
     nodes
-}
-
-struct Log(std::time::Instant);
-impl Log {
-    fn new() -> Self {
-        Self(std::time::Instant::now())
-    }
-    fn say(&self, what: &str) {
-        if std::env::var("PHASES").is_ok() {
-            eprintln!("{what}: {:.3}", self.0.elapsed().as_secs_f64());
-        }
-    }
 }

@@ -41,7 +41,7 @@ impl Bulk<'_> {
                 let places = nearest[position * fanout..][..fanout].iter();
                 places.zip(keys).for_each(|(place, key)| place.store(key.slot(), Ordering::Relaxed));
             };
-            Cpu::new().nearest(points, nodes, &leaders, fanout, &|| self.pause(), &mut visit)
+            Cpu::new().nearest(points, nodes, &leaders, fanout, self.turns, &mut visit)
         });
         let is_done = is_done.try_reduce(|| true, |a, b| Ok(a && b))?;
         let nearest = nearest.into_iter().map(AtomicU32::into_inner).collect();
@@ -68,7 +68,7 @@ impl Bulk<'_> {
         let mut assign = |position: usize, keys: &[Key]| {
             parts[keys.first().map_or(0, |key| key.slot() as usize)].push(cluster[position]);
         };
-        if !products.nearest(points, &nodes, &leaders, 1, &|| self.pause(), &mut assign)? {
+        if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
             return Ok(false);
         }
         // Rows that no distance tells apart would never be split: by their order then.

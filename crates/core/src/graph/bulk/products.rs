@@ -3,10 +3,14 @@
 use crate::distance::bytes::{ByteKernels, COLUMNS};
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
+use crate::pools::Turns;
 use crate::topk::Key;
 
-/// Rows a work unit: as many as a tile holds in registers, so that their distances stay in the first-level cache.
+/// Rows a tile: as many as are summed in registers, so that their distances stay in the first-level cache.
 const ROWS: usize = 8;
+
+/// Rows a work unit, of some ten microseconds.
+const UNIT: usize = 4 * ROWS;
 
 /// The most neighbors a row.
 pub(super) const MOST: usize = COLUMNS;
@@ -22,7 +26,7 @@ pub(super) trait Products {
         rows: &[u32],
         columns: &[u32],
         k: usize,
-        stopped: &dyn Fn() -> bool,
+        turns: Turns<'_>,
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool>;
 }
@@ -48,26 +52,28 @@ impl Products for Cpu {
         rows: &[u32],
         columns: &[u32],
         k: usize,
-        stopped: &dyn Fn() -> bool,
+        turns: Turns<'_>,
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool> {
         points.pack(columns, &mut self.panels)?;
         let width = points.width(&self.panels);
         let is_square = std::ptr::eq(rows, columns);
-        for (block, rows) in rows.chunks(ROWS).enumerate() {
-            if stopped() {
+        for (unit, rows) in rows.chunks(UNIT).enumerate() {
+            let Some(_turn) = turns.next() else {
                 return Ok(false);
-            }
-            self.distances.resize(rows.len() * width, 0.0);
-            points.tile(rows, &self.panels, &mut self.distances);
-            for (row, _) in rows.iter().enumerate() {
-                let position = block * ROWS + row;
-                if is_square {
-                    self.distances[row * width + position] = f32::INFINITY;
+            };
+            for (block, rows) in rows.chunks(ROWS).enumerate() {
+                self.distances.resize(rows.len() * width, 0.0);
+                points.tile(rows, &self.panels, &mut self.distances);
+                for (row, _) in rows.iter().enumerate() {
+                    let position = unit * UNIT + block * ROWS + row;
+                    if is_square {
+                        self.distances[row * width + position] = f32::INFINITY;
+                    }
+                    let distances = &self.distances[row * width..][..width];
+                    self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
+                    visit(position, &self.keys);
                 }
-                let distances = &self.distances[row * width..][..width];
-                self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
-                visit(position, &self.keys);
             }
         }
         Ok(true)

@@ -58,9 +58,9 @@ impl Insertion<'_> {
         };
         let starts = self.starts(view, nodes)?;
         let choices = starts.par_iter().map(|start| {
-            if self.pause() {
+            let Some(_turn) = self.turns.next() else {
                 return Ok(None);
-            }
+            };
             let node = nodes[start.position];
             self.scratches
                 .with_target(&view.points(), node, |target, scratch| {
@@ -104,7 +104,7 @@ impl Insertion<'_> {
             return Ok((0..nodes.len()).map(unsearched).collect());
         };
         let descents = nodes.par_iter().enumerate().map(|(position, &node)| {
-            self.pause();
+            let _turn = self.turns.next();
             self.scratches.with_target(&view.points(), node, |target, scratch| {
                 let mut path = [0; PATH];
                 let mut key = view.points().key(target, entry.node);

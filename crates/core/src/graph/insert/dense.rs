@@ -23,14 +23,19 @@ pub(super) struct Near {
 
 impl Insertion<'_> {
     /// For each of `nodes` its nearest `keep` others; `None` if it was stopped. Runs on the build threads.
-    pub(super) fn nearest_within(&self, points: PointsView<'_>, nodes: &[u32], keep: usize) -> Result<Option<Vec<Near>>> {
+    pub(super) fn nearest_within(
+        &self,
+        points: PointsView<'_>,
+        nodes: &[u32],
+        keep: usize,
+    ) -> Result<Option<Vec<Near>>> {
         let mut panels = PointPanels::default();
         points.pack(nodes, &mut panels)?;
         let width = points.width(&panels);
         let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
-            if self.pause() {
+            let Some(_turn) = self.turns.next() else {
                 return Vec::new();
-            }
+            };
             let work = |scratch: &mut Scratch| {
                 scratch.distances.resize(block.len() * width, 0.0);
                 points.tile(block, &panels, &mut scratch.distances);

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
-use crate::pools::Pools;
+use crate::pools::{Pools, Turns};
 use crate::topk::Key;
 use crate::vectors::Rows;
 
@@ -31,8 +31,8 @@ pub(crate) struct Insertion<'a> {
     pub(crate) pools: &'a Pools,
     pub(crate) scratches: &'a ScratchPool,
     pub(crate) ef_construction: usize,
-    /// Whether to stop; asked between work units.
-    pub(crate) stopped: &'a (dyn Fn() -> bool + Sync),
+    /// Phases that have begun to write do not stop, but ask too: who wants a stop may be let go before it comes.
+    pub(crate) turns: Turns<'a>,
 }
 
 /// The slots from the graph's end up to `end`; `slots` are those of them, in order, that no earlier row equals.
@@ -80,13 +80,6 @@ impl Insertion<'_> {
         let entered = (self.graph.points.len() - first).min(count);
         self.pools.build(|| self.graph.points.append(self.rows.view(), &batch.slots[entered..]))?;
         Ok((first as u32..(first + count) as u32).collect())
-    }
-
-    /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the
-    /// same, but ask too: who asks for a stop may be let go before it comes.
-    fn pause(&self) -> bool {
-        self.pools.gate().give_way();
-        (self.stopped)()
     }
 
     /// Gives the nodes that reach upper levels their lists there.

@@ -25,7 +25,7 @@ impl Insertion<'_> {
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
         groups.par_iter().for_each(|group| {
-            self.pause();
+            let _turn = self.turns.next();
             self.scratches.with(|scratch| self.update(views, group, scratch));
         });
     }
