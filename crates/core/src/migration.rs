@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
-use crate::work::{Phase, Work};
+use crate::work::Work;
 
 /// How long a paused run waits before it asks its waiters whether they have cancelled.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -54,7 +54,9 @@ pub(crate) struct Control {
     pub(crate) running: bool,
     pub(crate) closed: bool,
     /// Why the last run stopped, until somebody was told.
-    pub(crate) error: Option<Error>,
+    error: Option<Error>,
+    /// What the panic said that may have left the index half changed: nothing is inserted any more.
+    broken: Option<Error>,
     waiters: Vec<Waiter>,
 }
 
@@ -79,6 +81,7 @@ impl Migrator {
             running: false,
             closed: false,
             error: None,
+            broken: None,
             waiters: Vec::new(),
         };
         Self {
@@ -134,6 +137,12 @@ impl Migrator {
 
     pub(crate) fn close(&self) {
         self.control().closed = true;
+        self.interrupt();
+    }
+
+    /// Nothing is to be built any more on what a panic left behind; the first one counts.
+    pub(crate) fn poison(&self, message: &str) {
+        self.control().broken.get_or_insert_with(|| Error::Internal(message.to_string()));
         self.interrupt();
     }
 
@@ -201,7 +210,33 @@ impl Control {
     /// Whether a run has something to do, for somebody who wants it.
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
-        !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
+        !self.closed && !self.is_held() && self.is_due && is_wanted && migrated < self.end()
+    }
+
+    /// Whether nothing runs although somebody may want it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.paused || self.broken.is_some()
+    }
+
+    /// The run stops with `error`.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.paused = true;
+        self.error = Some(error);
+    }
+
+    /// Why the migration stands still, if that is not somebody's wish.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.error.as_ref().or(self.broken.as_ref())
+    }
+
+    /// What a new caller is told at once: that of the last run's failure only the first.
+    pub(crate) fn refusal(&mut self) -> Option<Error> {
+        if self.closed { Some(Error::Closed) } else { self.error.take().or_else(|| self.broken.clone()) }
+    }
+
+    /// Refuses to change an index that a panic broke.
+    pub(crate) fn check_sound(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// Whether somebody who waits has cancelled.
@@ -220,19 +255,21 @@ impl Control {
         self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
     }
 
-    /// Tells those who wait how far the run is; `live` counts live rows.
-    pub(crate) fn report(&self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) {
-        for waiter in &self.waiters {
+    /// Who waits, and how much of what they wait for is done, of how much; `live` counts live rows. To be told without
+    /// the lock held.
+    pub(crate) fn reports(&self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) -> Vec<(Work, usize, usize)> {
+        let report = |waiter: &Waiter| {
             let (from, target) = (waiter.from, waiter.target.max(waiter.from));
-            waiter.work.report(Phase::Insert, live(from..migrated.clamp(from, target)), live(from..target));
-        }
+            (waiter.work.clone(), live(from..migrated.clamp(from, target)), live(from..target))
+        };
+        self.waiters.iter().map(report).collect()
     }
 
     /// Takes out those who got what they waited for, who have cancelled, and everybody when nothing more will come.
     /// To be called without the lock held.
     pub(crate) fn settled(&mut self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) -> Vec<Box<dyn FnOnce()>> {
-        let nothing_more = self.closed || !self.is_due || self.error.is_some();
-        let failure = self.error.clone().filter(|_| !self.waiters.is_empty());
+        let nothing_more = self.closed || !self.is_due || self.failure().is_some();
+        let failure = self.failure().cloned().filter(|_| !self.waiters.is_empty());
         let closed = self.closed;
         let is_settled = |waiter: &mut Waiter| migrated >= waiter.target || waiter.work.is_cancelled() || nothing_more;
         let settled: Vec<Waiter> = self.waiters.extract_if(.., is_settled).collect();

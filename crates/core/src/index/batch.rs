@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Inner;
 use super::reader::Reader;
 use super::state::State;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_message};
 use crate::flat;
 use crate::ids::Ids;
 use crate::options::SearchOptions;
@@ -107,7 +107,7 @@ impl Job {
                 Some(queries) if !job.failed.load(Ordering::Relaxed) => {
                     let run = std::panic::AssertUnwindSafe(|| job.run(unit * UNIT, queries));
                     let result = std::panic::catch_unwind(run)
-                        .unwrap_or_else(|panic| Err(Error::Internal(crate::error::panic_message(&*panic))));
+                        .unwrap_or_else(|panic| Err(Error::Internal(panic_message(&*panic).to_string())));
                     if let Err(error) = result {
                         job.failed.store(true, Ordering::Relaxed);
                         job.outcome.lock().error.get_or_insert(error);

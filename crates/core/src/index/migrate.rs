@@ -1,14 +1,18 @@
 //! Doing the migration: a thread of its own that inserts chunk after chunk on the build threads, and steps by hand.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
 use super::Inner;
+use super::failpoints::Point;
+use super::state::State;
 use crate::error::{Error, Result};
 use crate::graph::{Batch, Graph, Insertion, choose_degree};
 use crate::migration::{Migrated, MigrationDone};
-use crate::work::Work;
+use crate::work::{Phase, Work};
+
+/// Rows that are inserted together at most: a batch takes the product with itself, and memory that grows with it.
+const MAX_BATCH: usize = 4_096;
 
 /// What a migration is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,13 @@ pub struct Migration {
     pub error: Option<(&'static str, String)>,
 }
 
+/// What of a region a chunk was.
+struct Inserted {
+    rows: usize,
+    /// Whether it was the last: the region has no more rows, or the insertion was stopped.
+    is_end: bool,
+}
+
 impl Inner {
     pub(super) fn migration(&self) -> Migration {
         let control = self.migrator.control();
@@ -46,7 +57,7 @@ impl Inner {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
             (true, true) => MigrationState::Paused,
-            (false, true) if control.paused && control.is_due() => MigrationState::Paused,
+            (false, true) if control.is_held() && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
         };
         Migration {
@@ -54,7 +65,7 @@ impl Inner {
             migrated: state.live_in(0..migrated),
             total: state.live_in(0..state.len()),
             method: state.graph.get().map(|_| "insert"),
-            error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
+            error: control.failure().map(|error| (error.code(), error.to_string())),
         }
     }
 
@@ -69,20 +80,21 @@ impl Inner {
         drop(control);
         let inner = self.clone();
         let builder = thread::Builder::new().name("vicinal-migration".into());
-        if let Err(error) = builder.spawn(move || inner.run_migration()) {
+        let failed = |error| Error::Internal(format!("starting a thread failed: {error}"));
+        let start = || builder.spawn(move || inner.run_migration()).map_err(failed);
+        if let Err(error) = self.failpoints.pass(Point::Spawn).and_then(|()| start()) {
             let mut control = self.migrator.control();
             control.running = false;
-            control.paused = true;
-            control.error = Some(Error::Internal(format!("starting a thread failed: {error}")));
+            control.fail(error);
             drop(control);
             self.settle_migrations();
+            self.migrator.notify();
         }
     }
 
     pub(super) fn start_migration(self: &Arc<Self>, work: Work, done: MigrationDone) {
         let mut control = self.migrator.control();
-        let refusal = if control.closed { Some(Error::Closed) } else { control.error.take() };
-        if let Some(error) = refusal {
+        if let Some(error) = control.refusal() {
             drop(control);
             return done(Err(error));
         }
@@ -93,16 +105,19 @@ impl Inner {
     }
 
     pub(super) fn migrate_step(&self, max: usize) -> Result<usize> {
-        self.check_open()?;
         let waiting = || {
             let control = self.migrator.control();
             let migrated = self.state.load().migrated();
             if control.is_due() { migrated..control.end().max(migrated) } else { migrated..migrated }
         };
-        if !waiting().is_empty() {
-            self.insert_chunk(max, &|| false)?;
+        let mut left = max;
+        while left > 0 && !waiting().is_empty() {
+            self.check_open()?;
+            let Inserted { rows, is_end } = self.insert_chunk(left, &|| false)?;
             self.settle_migrations();
+            left = if is_end { 0 } else { left - rows };
         }
+        self.check_open()?;
         let state = self.state.load();
         Ok(state.live_in(waiting()))
     }
@@ -140,22 +155,20 @@ impl Inner {
                 return self.migrator.notify();
             }
             drop(control);
-            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.should_stop());
-            let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
-                let message = crate::error::panic_message(&*panic);
-                self.poison(&message);
-                Err(Error::Internal(message))
-            });
-            let state = self.state.load();
-            let mut control = self.migrator.control();
-            match result {
-                Ok(()) => control.report(state.migrated(), &|slots| state.live_in(slots)),
-                Err(error) => {
-                    control.paused = true;
-                    control.error = Some(error);
-                }
+            match self.insert_chunk(self.options.chunk_size, &|| self.should_stop()) {
+                Ok(_) => self.report_migration(),
+                Err(error) => self.migrator.control().fail(error),
             }
         }
+    }
+
+    /// Tells everybody who waits how far the run is. They are told without a lock held: they may call the index.
+    fn report_migration(&self) {
+        let control = self.migrator.control();
+        let state = self.state.load();
+        let reports = control.reports(state.migrated(), &|slots| state.live_in(slots));
+        drop(control);
+        reports.into_iter().for_each(|(work, done, total)| work.report(Phase::Insert, done, total));
     }
 
     /// Asked between work units: lets those go who have cancelled, and says whether the rest can do without the run.
@@ -170,33 +183,35 @@ impl Inner {
         has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
     }
 
-    /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.
-    fn insert_chunk(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped. After a panic nothing
+    /// is inserted any more.
+    fn insert_chunk(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Inserted> {
         let inserting = self.migrator.inserting();
+        let inserted = self.guarded(|| self.insert_next(max, stopped));
+        // Fairly: whoever waits for the lock gets it before the next chunk.
+        parking_lot::MutexGuard::unlock_fair(inserting);
+        inserted
+    }
+
+    fn insert_next(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Inserted> {
         // The state under the control's lock, as everywhere here: `clear` changes both together.
         let mut control = self.migrator.control();
+        control.check_sound()?;
         let state = self.state.load_full();
         let migrated = state.migrated();
+        let nothing = Inserted { rows: 0, is_end: true };
         let Some(region) = control.next_region(migrated) else {
-            return Ok(());
+            return Ok(nothing);
         };
         drop(control);
-        let stopped = || stopped() || state.is_abandoned();
-        let graph = match state.graph.get() {
-            Some(graph) => graph,
-            None => {
-                let turn = || {
-                    let turn = self.pools.gate().turn();
-                    (!stopped()).then_some(turn)
-                };
-                let choose = || self.pools.build(|| choose_degree(state.rows.building_views()[0], region, &turn));
-                let Some(m) = self.options.m.or_else(choose) else {
-                    return Ok(());
-                };
-                state.graph.get_or_init(|| Graph::new(m, self.options.seed))
-            }
+        let stopped = || {
+            let _ = self.failpoints.pass(Point::Unit);
+            stopped() || state.is_abandoned()
         };
-        let end = region.min(migrated.saturating_add(max));
+        let Some(graph) = self.graph(&state, region, &stopped) else {
+            return Ok(nothing);
+        };
+        let end = region.min(migrated.saturating_add(max.min(MAX_BATCH)));
         let followers = state.equals.followers();
         let nodes: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
         let insertion = Insertion {
@@ -207,10 +222,24 @@ impl Inner {
             ef_construction: self.options.ef_construction,
             stopped: &stopped,
         };
+        self.failpoints.pass(Point::Chunk)?;
         insertion.insert(&Batch { nodes: &nodes, end: end as u32 })?;
-        // Fairly: whoever waits for the lock gets it before the next chunk.
-        parking_lot::MutexGuard::unlock_fair(inserting);
-        Ok(())
+        let rows = state.migrated() - migrated;
+        Ok(Inserted { rows, is_end: rows == 0 || end == region })
+    }
+
+    /// The graph of `state`, made when it is first needed; `None` if that was stopped.
+    fn graph<'a>(&self, state: &'a State, region: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Option<&'a Graph> {
+        if let Some(graph) = state.graph.get() {
+            return Some(graph);
+        }
+        let turn = || {
+            let turn = self.pools.gate().turn();
+            (!stopped()).then_some(turn)
+        };
+        let choose = || self.pools.build(|| choose_degree(state.rows.building_views()[0], region, &turn));
+        let m = self.options.m.or_else(choose)?;
+        Some(state.graph.get_or_init(|| Graph::new(m, self.options.seed)))
     }
 }
 

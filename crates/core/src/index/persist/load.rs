@@ -9,7 +9,7 @@ use crate::index::State;
 use crate::index::write::MAX_SLOTS;
 use crate::options::{IdType, Options};
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
-use crate::work::Phase;
+use crate::work::{Phase, Work};
 
 /// Ids that are entered into the map together.
 const IDS_AT_ONCE: usize = 65_536;
@@ -94,7 +94,7 @@ fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
 }
 
 fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, slots) = (file.name, file.header.slots);
+    let (name, work, slots) = (file.name, file.work, file.header.slots);
     let mut section = file.section(section::IDS)?;
     let mut ids = state.ids.writer();
     for first in (0..slots).step_by(IDS_AT_ONCE) {
@@ -107,7 +107,7 @@ fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
             }
         }
         ids.publish();
-        enter_ids(state, first as u32..end as u32, name)?;
+        enter_ids(state, first as u32..end as u32, name, work)?;
     }
     section.finish()
 }
@@ -122,11 +122,11 @@ fn take_text<'a>(section: &'a mut SectionReader<'_>, slot: usize, name: FileName
 }
 
 /// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
-fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> Result<()> {
+fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, work: &Work) -> Result<()> {
     let removed = state.removed.view();
     let mut ids = Ids::none(state.ids.id_type());
     state.ids.collect(slots.clone().filter(|&slot| !removed.get(slot)), &mut ids);
-    let hashes = state.map.hashes(&ids)?;
+    let hashes = state.map.hashes(&ids, work)?;
     state.map.reserve(&hashes, &state.ids)?;
     for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
         let id = state.id(slot);
@@ -235,7 +235,7 @@ fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
         }
         rows.publish();
         let view = state.rows.view();
-        (first..end).for_each(|slot| state.equals.enter(slot as u32, view));
+        state.equals.find(first as u32..end as u32, |slot| view.given(slot), work)?.enter();
     }
     section.finish()
 }
