@@ -8,10 +8,12 @@ mod migrate;
 mod persist;
 mod read;
 mod reader;
+mod scan;
 mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod walk;
 mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
