@@ -23,7 +23,7 @@ mod topk;
 mod vectors;
 mod work;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
 pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migration, MigrationState, Stats, Verified};
 pub use migration::{Migrated, MigrationDone};

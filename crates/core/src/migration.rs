@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
-use crate::work::{Phase, Work};
+use crate::work::Work;
 
 /// How long a paused run waits before it asks its waiters whether they have cancelled.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -56,7 +56,9 @@ pub(crate) struct Control {
     pub(crate) running: bool,
     pub(crate) closed: bool,
     /// Why the last run stopped, until somebody was told.
-    pub(crate) error: Option<Error>,
+    error: Option<Error>,
+    /// What the panic said that may have left the index half changed: nothing is inserted any more.
+    broken: Option<Error>,
     waiters: Vec<Waiter>,
 }
 
@@ -101,6 +103,7 @@ impl Migrator {
             running: false,
             closed: false,
             error: None,
+            broken: None,
             waiters: Vec::new(),
         };
         Self {
@@ -160,6 +163,12 @@ impl Migrator {
         self.interrupt();
     }
 
+    /// Nothing is to be built any more on what a panic left behind; the first one counts.
+    pub(crate) fn poison(&self, message: &str) {
+        self.control().broken.get_or_insert_with(|| Error::Internal(message.to_string()));
+        self.interrupt();
+    }
+
     /// Waits until no run is there.
     pub(crate) fn wait_until_stopped(&self) {
         let mut control = self.control();
@@ -210,9 +219,11 @@ impl Control {
     /// What to do next if `migrated` rows are in the graph.
     pub(crate) fn next(&mut self, migrated: usize) -> Option<Next> {
         let region = self.next_region(migrated)?;
-        let rebuilt =
-            if self.is_gathering && is_rebuild_due(migrated, self.rebuilt, region) { region } else { self.rebuilt };
-        Some(if rebuilt > migrated { Next::Rebuild(rebuilt) } else { Next::Insert(region) })
+        // A region that grows is decided on when its turn comes.
+        if self.is_gathering && is_rebuild_due(migrated, self.rebuilt, region) {
+            self.rebuilt = region;
+        }
+        Some(if self.rebuilt > migrated { Next::Rebuild(self.rebuilt) } else { Next::Insert(region) })
     }
 
     /// Rows below it may be inserted.
@@ -236,7 +247,33 @@ impl Control {
     /// Whether a run has something to do, for somebody who wants it.
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
-        !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
+        !self.closed && !self.is_held() && self.is_due && is_wanted && migrated < self.end()
+    }
+
+    /// Whether nothing runs although somebody may want it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.paused || self.broken.is_some()
+    }
+
+    /// The run stops with `error`.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.paused = true;
+        self.error = Some(error);
+    }
+
+    /// Why the migration stands still, if that is not somebody's wish.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.error.as_ref().or(self.broken.as_ref())
+    }
+
+    /// What a new caller is told at once: that of the last run's failure only the first.
+    pub(crate) fn refusal(&mut self) -> Option<Error> {
+        if self.closed { Some(Error::Closed) } else { self.error.take().or_else(|| self.broken.clone()) }
+    }
+
+    /// Refuses to change an index that a panic broke.
+    pub(crate) fn check_sound(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// Whether somebody who waits has cancelled.
@@ -274,8 +311,8 @@ impl Control {
     /// Takes out those who got what they waited for, who have cancelled, and everybody when nothing more will come.
     /// To be called without the lock held.
     pub(crate) fn settled(&mut self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) -> Vec<Box<dyn FnOnce()>> {
-        let nothing_more = self.closed || !self.is_due || self.error.is_some();
-        let failure = self.error.clone().filter(|_| !self.waiters.is_empty());
+        let nothing_more = self.closed || !self.is_due || self.failure().is_some();
+        let failure = self.failure().cloned().filter(|_| !self.waiters.is_empty());
         let closed = self.closed;
         let is_settled = |waiter: &mut Waiter| migrated >= waiter.target || waiter.work.is_cancelled() || nothing_more;
         let settled: Vec<Waiter> = self.waiters.extract_if(.., is_settled).collect();

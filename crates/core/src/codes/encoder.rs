@@ -85,6 +85,18 @@ impl Encoder {
         self.scalars(code, scale)
     }
 
+    /// The squared distance between a row and what its code stands for.
+    pub(crate) fn error(&self, values: &[f32]) -> f64 {
+        let mut code = vec![BIAS; self.padded()];
+        let scale = f64::from(self.encode(values, &mut code).scale);
+        let factor = factor(self.metric, values);
+        let off = code.iter().zip(values.iter().zip(&self.center)).map(|(&byte, (&value, &center))| {
+            let exact = f64::from(value) * factor - f64::from(center);
+            (exact - scale * (f64::from(byte) - f64::from(BIAS))).powi(2)
+        });
+        off.sum()
+    }
+
     /// The largest absolute value of the row less the center, and whether single precision can work with it.
     fn range(&self, values: &[f32], factor: f64) -> (f64, bool) {
         const SINGLE: std::ops::RangeInclusive<f32> = 1e-30..=1e30;

@@ -5,7 +5,6 @@
 
 mod beam;
 mod bulk;
-mod degree;
 mod insert;
 mod links;
 mod points;
@@ -13,15 +12,16 @@ mod prune;
 mod restore;
 mod scratch;
 mod search;
+mod survey;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(crate) use bulk::{Bulk, Shape};
-pub(crate) use degree::{DEFAULT_M, choose_degree};
 pub(crate) use insert::{Batch, Insertion};
 pub(crate) use links::Link;
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
+pub(crate) use survey::{DEFAULT_M, Survey};
 
 use crate::codes::Encoder;
 use crate::error::Result;
@@ -77,8 +77,8 @@ impl Graph {
         Self::of(m, seed, false, Points::new(encoder))
     }
 
-    /// With nodes that have no lists yet.
-    fn of(m: usize, seed: u64, is_bulk: bool, points: Points) -> Self {
+    /// With nodes that have no lists yet; whether it is begun by a bulk build.
+    pub(crate) fn of(m: usize, seed: u64, is_bulk: bool, points: Points) -> Self {
         Self {
             m,
             seed,
@@ -107,6 +107,10 @@ impl Graph {
     /// How it was begun: "bulk", or by the insertion of its first rows.
     pub(crate) fn method(&self) -> &'static str {
         if self.is_bulk { "bulk" } else { "insert" }
+    }
+
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.is_bulk
     }
 
     /// Nodes whose lists are written.
@@ -215,4 +219,13 @@ impl<'a> GraphView<'a> {
         let links: usize = (0..nodes).map(|node| self.base.list(node).links().count()).sum();
         if nodes == 0 { 0.0 } else { links as f64 / nodes as f64 }
     }
+}
+
+/// Nodes on each level, from the highest level of each.
+pub(crate) fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
+    let mut nodes = [0; MAX_LEVEL + 1];
+    for &level in levels {
+        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
+    }
+    nodes
 }

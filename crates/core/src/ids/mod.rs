@@ -7,7 +7,7 @@ mod store;
 pub(crate) use map::{IdHash, IdMap};
 pub use set::IdSet;
 pub(crate) use set::Slots;
-pub(crate) use store::IdStore;
+pub(crate) use store::{IdStore, IdWriter};
 
 use std::collections::TryReserveError;
 
@@ -114,6 +114,26 @@ impl Ids {
 
     pub fn iter(&self) -> impl Iterator<Item = Id<'_>> {
         (0..self.len()).map(|row| self.get(row))
+    }
+
+    /// A copy, if there is memory for it.
+    pub(crate) fn try_clone(&self) -> std::result::Result<Self, TryReserveError> {
+        match self {
+            Self::Keys(keys) => {
+                let mut copy = Vec::new();
+                copy.try_reserve_exact(keys.len())?;
+                copy.extend_from_slice(keys);
+                Ok(Self::Keys(copy))
+            }
+            Self::Texts(Texts { bytes, ends }) => {
+                let mut copy = Texts::default();
+                copy.bytes.try_reserve_exact(bytes.len())?;
+                copy.bytes.push_str(bytes);
+                copy.ends.try_reserve_exact(ends.len())?;
+                copy.ends.extend_from_slice(ends);
+                Ok(Self::Texts(copy))
+            }
+        }
     }
 
     /// Makes room for `more` ids, without the bytes of strings.

@@ -219,7 +219,10 @@ impl Inner {
         let mut rows = Vec::new();
         let refused = |_| Error::OutOfMemory { what: "the answer", bytes: values.saturating_mul(size_of::<f32>()) };
         rows.try_reserve_exact(values).map_err(refused)?;
-        let mut found = vec![0; ids.len()];
+        let mut found = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: ids.len() };
+        found.try_reserve_exact(ids.len()).map_err(refused)?;
+        found.resize(ids.len(), 0);
         for (row, id) in ids.iter().enumerate() {
             match state.find(id) {
                 Some(slot) => {
@@ -236,15 +239,20 @@ impl Inner {
         let state = Guard::into_inner(self.open()?);
         let (end, removed) = state.undisturbed(|| {
             let end = state.len();
+            let words = end.div_ceil(64);
+            let mut removed = Vec::new();
+            let refused = |_| Error::OutOfMemory { what: "the keys", bytes: words * size_of::<u64>() };
+            removed.try_reserve_exact(words).map_err(refused)?;
             let view = state.removed.view();
-            (end, (0..end.div_ceil(64)).map(|index| view.word(index)).collect())
-        });
+            removed.extend((0..words).map(|index| view.word(index)));
+            Ok::<_, Error>((end, removed))
+        })?;
         Ok(Keys { state, removed, next: 0, end })
     }
 
     pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
         let state = self.open()?;
         ids.check(self.options.id_type)?;
-        Ok(IdSet::new(ids, self.id, &state))
+        IdSet::new(ids, self.id, &state)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::equals::Equals;
 use crate::bits::Bits;
@@ -125,12 +125,14 @@ impl State {
         read()
     }
 
-    /// Runs `commit`, which publishes new rows and takes out those that they replace.
+    /// Runs `commit`, which publishes new rows and takes out those that they replace. Searches wait for it, so it must be
+    /// short; those that do come before the next.
     pub(crate) fn replacing(&self, commit: impl FnOnce()) {
-        let _replacing = self.replacing.write();
+        let replacing = self.replacing.write();
         self.replacements.fetch_add(1, Ordering::AcqRel);
         commit();
         self.replacements.fetch_add(1, Ordering::AcqRel);
+        RwLockWriteGuard::unlock_fair(replacing);
     }
 
     pub(crate) fn abandon(&self) {

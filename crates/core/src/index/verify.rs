@@ -1,9 +1,10 @@
 //! Measuring an index against itself: what it uses, how well it finds its own rows, whether it reaches them all.
 
-use super::Inner;
 use super::migrate::Migration;
 use super::reader::{Reader, Request};
 use super::state::State;
+use super::walk::walk;
+use super::{Inner, scan};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::work::{Phase, Work};
@@ -89,12 +90,12 @@ impl Inner {
             }
         }
         let unreachable = unreachable(&state, work)?;
-        let sampled = sample(&state, samples);
+        let sampled = sample(&state, samples, work)?;
         let (mut hits, mut possible) = (0, 0);
         for (done, &slot) in sampled.iter().enumerate() {
             work.check()?;
             work.report(Phase::Verify, done, sampled.len());
-            let (found, of) = self.recall_of(&state, slot, k, ef)?;
+            let (found, of) = self.recall_of(&state, slot, k, ef, work)?;
             hits += found;
             possible += of;
         }
@@ -104,33 +105,52 @@ impl Inner {
     }
 
     /// Of the exact nearest `k` of the row at `slot`, how many a search finds: hits no farther than the exact k-th.
-    fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>) -> Result<(usize, usize)> {
+    fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>, work: &Work) -> Result<(usize, usize)> {
         let _passage = self.pools.enter();
         let ef = ef.unwrap_or(self.options.ef).max(k);
-        let search = |exact| {
+        let graph = state.graph.load();
+        let reader = |exact| {
             let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };
-            let graph = state.graph.load();
-            let reader = Reader::new(state, graph.as_deref(), request, self.threshold());
-            state.scratches.with(|scratch| {
-                reader.nearest(reader.rows().query(slot), scratch)?;
-                Ok(scratch.top.sorted().iter().map(|key| key.distance()).collect::<Vec<_>>())
-            })
+            Reader::new(state, graph.as_deref(), request, self.threshold())
         };
-        let exact: Vec<f32> = search(true)?;
-        let found: Vec<f32> = search(false)?;
-        let Some(&last) = exact.last() else {
-            return Ok((0, 0));
-        };
-        Ok((found.iter().filter(|&&distance| distance <= last).count().min(exact.len()), exact.len()))
+        state.scratches.with(|scratch| {
+            let searching = reader(false);
+            searching.nearest(searching.rows().query(slot), scratch)?;
+            let mut found = Vec::new();
+            let keys = scratch.top.sorted();
+            found.try_reserve_exact(keys.len()).map_err(|_| refused(keys.len() * size_of::<f32>()))?;
+            found.extend(keys.iter().map(|key| key.distance()));
+            let scanning = reader(true);
+            scratch.top.reset(k.min(scanning.rows().len()));
+            scan::one(&scanning, scanning.rows().query(slot), &mut scratch.top, work)?;
+            let exact = scratch.top.sorted();
+            let Some(last) = exact.last().map(|key| key.distance()) else {
+                return Ok((0, 0));
+            };
+            Ok((found.iter().filter(|&&distance| distance <= last).count().min(exact.len()), exact.len()))
+        })
     }
 }
 
+fn refused(bytes: usize) -> Error {
+    Error::OutOfMemory { what: "a verification", bytes }
+}
+
 /// At most `count` live slots, evenly spread.
-fn sample(state: &State, count: usize) -> Vec<u32> {
+fn sample(state: &State, count: usize, work: &Work) -> Result<Vec<u32>> {
+    let slots = state.len();
+    let live = state.live_in(0..slots);
+    let count = count.min(live);
+    let mut sampled = Vec::new();
+    sampled.try_reserve_exact(count).map_err(|_| refused(count * size_of::<u32>()))?;
     let removed = state.removed.view();
-    let live: Vec<u32> = (0..state.len() as u32).filter(|&slot| !removed.get(slot)).collect();
-    let count = count.min(live.len());
-    (0..count).map(|i| live[i * live.len() / count]).collect()
+    for (position, slot) in (0..slots as u32).filter(|&slot| !removed.get(slot)).enumerate() {
+        work.check()?;
+        if sampled.len() < count && position == sampled.len() * live / count {
+            sampled.push(slot);
+        }
+    }
+    Ok(sampled)
 }
 
 /// Live rows of the graph that cannot be reached from its entry point on level 0. Rows of the tail are scanned.
@@ -143,23 +163,7 @@ fn unreachable(state: &State, work: &Work) -> Result<usize> {
     let Some(entry) = view.entry() else {
         return Ok(0);
     };
-    let mut reached = vec![false; view.limit()];
-    let mut stack = vec![entry.node];
-    let mut neighbors = Vec::new();
-    let mut steps = 0;
-    while let Some(node) = stack.pop() {
-        if std::mem::replace(&mut reached[node as usize], true) {
-            continue;
-        }
-        steps += 1;
-        if steps % 4_096 == 0 {
-            work.check()?;
-        }
-        if let Some(list) = view.list(node, 0) {
-            list.read(&mut neighbors);
-            stack.extend(neighbors.iter().filter(|&&node| (node as usize) < reached.len() && !reached[node as usize]));
-        }
-    }
+    let reached = walk(&view, entry.node, view.limit(), work, |_| Ok(()))?;
     let removed = state.removed.view();
     let mut count = 0;
     for node in (0..nodes as u32).filter(|&node| !reached[node as usize]) {

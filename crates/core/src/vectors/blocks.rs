@@ -299,7 +299,12 @@ impl<T: Zeroed + Copy> Writer<'_, T> {
 
     /// Lets readers see all that was written.
     pub(crate) fn publish(&mut self) {
-        self.store.published.store(self.growth.written, Ordering::Release);
+        self.publish_below(self.growth.written);
+    }
+
+    /// Lets readers see what was written of the blocks below `end`.
+    pub(crate) fn publish_below(&mut self, end: usize) {
+        self.store.published.store(end.min(self.growth.written), Ordering::Release);
     }
 }
 
@@ -377,6 +382,17 @@ mod tests {
         writer.publish();
         drop(writer);
         assert_eq!(store.view().block(0), &[2.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_write_can_be_published_in_parts() {
+        let store = Blocks::<f32>::new("rows", 1);
+        let mut writer = store.writer();
+        (0..5u8).for_each(|row| writer.push(&[row.into()]).unwrap());
+        for (end, len) in [(2, 2), (3, 3), (9, 5)] {
+            writer.publish_below(end);
+            assert_eq!((store.len(), store.view().block(len - 1)[0]), (len, len as f32 - 1.0));
+        }
     }
 
     #[test]

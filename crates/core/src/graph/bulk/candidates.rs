@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
+use super::meter::{self, Meter};
 use super::partition::Partition;
 use super::products::{Cpu, Products};
 use super::{Bulk, NONE};
 use crate::error::{Error, Result};
 use crate::graph::PointsView;
 use crate::topk::Key;
+use crate::work::Phase;
 
 /// Some nodes for each node, at a fixed stride; [`NONE`] after the last.
 pub(super) struct Table {
@@ -54,7 +56,9 @@ impl Bulk<'_> {
         let (fanout, k) = (partition.fanout, self.shape.per_leaf);
         let table = Table::new(points.len(), fanout * k)?;
         let clusters = partition.clusters();
+        let meter = Meter::new(self, Phase::Leaves, meter::LEAVES, points.len() * fanout);
         let is_done = clusters.into_par_iter().map(|cluster| {
+            meter.add(cluster.len());
             let mut leaf = |products: &mut Cpu, memberships: &[u32]| {
                 let nodes: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
                 let mut visit = |position: usize, keys: &[Key]| {

@@ -1,17 +1,23 @@
 //! From candidates to lists: each node selects its links, and then its list from these and those that lead to it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::Bulk;
 use super::candidates::Table;
+use super::meter::{self, Meter};
 use crate::error::{Error, Result};
 use crate::graph::{PointsView, Scratch};
 use crate::topk::Key;
+use crate::work::Phase;
 
 /// Nodes a task and work unit.
 const NODES_AT_ONCE: usize = 32;
+
+/// Nodes between two reports.
+const NODES_A_REPORT: usize = 128 * NODES_AT_ONCE;
 
 /// Who leads to each node.
 struct Incoming {
@@ -25,7 +31,7 @@ impl Bulk<'_> {
     /// if it was stopped.
     pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
         let max = max.min(tables[0].stride());
-        self.each(views[0].len(), |node, scratch| {
+        self.each(views[0].len(), meter::CHOICE, |node, scratch| {
             let found = tables.iter().flat_map(|table| table.row(node));
             let links = select(views, node, found, max, scratch);
             tables[0].set(node, links.iter().map(|key| key.slot()));
@@ -42,16 +48,20 @@ impl Bulk<'_> {
         visit: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
         let incoming = Incoming::of(table, views[0].len())?;
-        Ok(self.each(views[0].len(), |node, scratch| {
+        Ok(self.each(views[0].len(), meter::MERGE, |node, scratch| {
             let found = table.row(node).chain(incoming.of_node(node));
             visit(node, &select(views, node, found, capacity, scratch));
         }))
     }
 
     /// Runs `work` for every one of `nodes` nodes on the build threads. False if it was stopped.
-    fn each(&self, nodes: usize, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
+    fn each(&self, nodes: usize, share: Range<f64>, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
+        let meter = Meter::new(self, Phase::Merge, share, nodes);
         let blocks = (0..nodes).into_par_iter().step_by(NODES_AT_ONCE);
         let is_done = blocks.map(|first| {
+            if first % NODES_A_REPORT == 0 {
+                meter.add(NODES_A_REPORT.min(nodes - first));
+            }
             let Some(_turn) = self.turns.next() else {
                 return false;
             };

@@ -13,12 +13,13 @@
 
 mod candidates;
 mod lists;
+mod meter;
 mod partition;
 mod products;
 mod tree;
 
 use super::links::Link;
-use super::{Entry, Graph, GraphView, MAX_LEVEL, Points, PointsView, ScratchPool};
+use super::{Entry, Graph, GraphView, Points, PointsView, ScratchPool, nodes_by_level};
 use crate::codes::Encoder;
 use crate::error::Result;
 use crate::pools::{Pools, Turns};
@@ -73,6 +74,7 @@ impl Bulk<'_> {
     }
 
     fn build_here(&self, encoder: Option<Encoder>, slots: &[u32], migrated: usize) -> Result<Option<Graph>> {
+        (self.report)(Phase::Partition, 0.0);
         let unordered = Points::new(encoder);
         unordered.append(self.rows.view(), slots)?;
         let Some(partitions) = self.partitions(&unordered.building_views(self.rows))? else {
@@ -89,8 +91,10 @@ impl Bulk<'_> {
             return Ok(None);
         }
         drop(partitions);
+        (self.report)(Phase::Swap, 1.0);
         let levels: Vec<u8> = (0..slots.len() as u32).map(|node| graph.view(self.rows).level_of(node) as u8).collect();
-        let Some(top) = self.build_upper(&graph, &levels)? else {
+        let silent = Self { report: &|_, _| (), ..*self };
+        let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
         tree::lay(&graph.view(self.rows), top.node, slots.len());
@@ -152,13 +156,4 @@ fn write(view: &GraphView<'_>, node: u32, level: usize, links: impl Iterator<Ite
     if let Some(list) = view.list(node, level) {
         list.write(&links);
     }
-}
-
-/// Nodes on each level, from the highest level of each.
-fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
-    let mut nodes = [0; MAX_LEVEL + 1];
-    for &level in levels {
-        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
-    }
-    nodes
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 
 use super::Bulk;
+use super::meter::{self, Meter};
 use super::products::{Cpu, Products};
 use crate::error::{Error, Result};
 use crate::graph::PointsView;
 use crate::topk::Key;
+use crate::work::Phase;
 
 /// Nodes that are assigned to leaders by one task.
 const ASSIGNED_AT_ONCE: usize = 2_048;
@@ -36,7 +38,9 @@ impl Bulk<'_> {
         let leaders = sample(&nodes, count, self.seed);
         let nearest: Vec<AtomicU32> = (0..nodes.len() * fanout).map(|_| AtomicU32::new(0)).collect();
         let blocks = nodes.par_chunks(ASSIGNED_AT_ONCE).zip(nearest.par_chunks(ASSIGNED_AT_ONCE * fanout));
+        let meter = Meter::new(self, Phase::Partition, meter::PARTITION, nodes.len());
         let is_done = blocks.map(|(nodes, nearest)| {
+            meter.add(nodes.len());
             let mut visit = |position: usize, keys: &[Key]| {
                 let places = nearest[position * fanout..][..fanout].iter();
                 places.zip(keys).for_each(|(place, key)| place.store(key.slot(), Ordering::Relaxed));

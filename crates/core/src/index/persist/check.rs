@@ -3,11 +3,9 @@
 use crate::error::{Error, Result};
 use crate::graph::GraphView;
 use crate::index::State;
+use crate::index::walk::walk;
 use crate::storage::FileName;
 use crate::work::Work;
-
-/// Nodes between two looks at whether the caller has cancelled.
-const BLOCK: usize = 4_096;
 
 /// The `slots` of nodes: below `migrated`, each once, and all of those that equal no earlier one.
 pub(super) fn nodes(state: &State, slots: &[u32], migrated: usize, name: FileName<'_>) -> Result<()> {
@@ -42,19 +40,7 @@ pub(super) fn graph(view: &GraphView<'_>, levels: &[u8], name: FileName<'_>, wor
         return Err(name.corrupt(format!("entry point {:?}", view.entry()), format!("a node of level {highest}")));
     };
 
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: levels.len() * (1 + size_of::<u32>()) };
-    let (mut is_met, mut stack) = (Vec::new(), Vec::new());
-    is_met.try_reserve_exact(levels.len()).map_err(refused)?;
-    is_met.resize(levels.len(), false);
-    stack.try_reserve_exact(levels.len()).map_err(refused)?;
-    is_met[entry.node as usize] = true;
-    stack.push(entry.node);
-    let mut met = 0;
-    while let Some(node) = stack.pop() {
-        met += 1;
-        if met % BLOCK == 0 {
-            work.check()?;
-        }
+    let check_links = |node: u32| {
         for level in 0..=levels[node as usize] {
             for link in view.list(node, level.into()).into_iter().flat_map(|list| list.links()) {
                 let target = link.node();
@@ -62,12 +48,11 @@ pub(super) fn graph(view: &GraphView<'_>, levels: &[u8], name: FileName<'_>, wor
                     let got = format!("a link from node {node} to node {target} on level {level}");
                     return Err(name.corrupt(got, "links to other nodes of the level"));
                 }
-                if level == 0 && !std::mem::replace(&mut is_met[target as usize], true) {
-                    stack.push(target);
-                }
             }
         }
-    }
+        Ok(())
+    };
+    let is_met = walk(view, entry.node, levels.len(), work, check_links)?;
     match is_met.iter().position(|&is_met| !is_met) {
         Some(node) => Err(name.corrupt(format!("node {node}, to which no path leads"), "a path to every node")),
         None => Ok(()),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::{KEPT, check, section};
 use crate::codes::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL};
+use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
 use crate::ids::{Id, IdStore, Ids};
 use crate::index::State;
 use crate::index::write::MAX_SLOTS;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
-use crate::work::Phase;
+use crate::work::{Phase, Work};
 
 /// Ids that are entered into the map together.
 const IDS_AT_ONCE: usize = 65_536;
@@ -50,15 +50,6 @@ pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
 struct Nodes {
     slots: Vec<u32>,
     levels: Vec<u8>,
-}
-
-/// Nodes on each level, from the highest level of each.
-fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
-    let mut nodes = [0; MAX_LEVEL + 1];
-    for &level in levels {
-        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
-    }
-    nodes
 }
 
 /// Compares the lengths of the sections with what the header says.
@@ -114,7 +105,7 @@ fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
 }
 
 fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, slots) = (file.name, file.header.slots);
+    let (name, work, slots) = (file.name, file.work, file.header.slots);
     let mut section = file.section(section::IDS)?;
     let mut ids = state.ids.writer();
     for first in (0..slots).step_by(IDS_AT_ONCE) {
@@ -127,7 +118,7 @@ fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
             }
         }
         ids.publish();
-        enter_ids(state, first as u32..end as u32, name)?;
+        enter_ids(state, first as u32..end as u32, name, work)?;
     }
     section.finish()
 }
@@ -142,11 +133,11 @@ fn take_text<'a>(section: &'a mut SectionReader<'_>, slot: usize, name: FileName
 }
 
 /// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
-fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> Result<()> {
+fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, work: &Work) -> Result<()> {
     let removed = state.removed.view();
     let mut ids = Ids::none(state.ids.id_type());
     state.ids.collect(slots.clone().filter(|&slot| !removed.get(slot)), &mut ids);
-    let hashes = state.map.hashes(&ids)?;
+    let hashes = state.map.hashes(&ids, work)?;
     state.map.reserve(&hashes, &state.ids)?;
     for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
         let id = state.id(slot);
@@ -163,7 +154,8 @@ fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> 
 fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> Result<(Graph, Nodes)> {
     let name = file.name;
     let slots = read_nodes(file, header.migrated)?;
-    let graph = Graph::new(header.m, file.header.options.seed, read_encoder(file)?);
+    let points = Points::new(read_encoder(file)?);
+    let graph = Graph::of(header.m, file.header.options.seed, header.is_bulk, points);
     let nodes = slots.len();
     graph.reserve(nodes)?;
     let mut levels: Vec<u8> = Vec::new();
@@ -282,7 +274,7 @@ fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
         }
         rows.publish();
         let view = state.rows.view();
-        (first..end).for_each(|slot| state.equals.enter(slot as u32, view));
+        state.equals.find(first as u32..end as u32, |slot| view.given(slot), work)?.enter();
     }
     section.finish()
 }

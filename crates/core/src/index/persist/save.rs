@@ -30,7 +30,7 @@ pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, w
     out.section(section::VECTORS, 4, |out| put_vectors(state, slots, out, work))?;
     let graph = graph.map(|graph| {
         let entry = graph.view(&state.rows).entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
-        GraphHeader { m: graph.m(), migrated: graph.migrated(), entry }
+        GraphHeader { m: graph.m(), migrated: graph.migrated(), entry, is_bulk: graph.is_bulk() }
     });
     out.finish(Header::new(options, slots, state.live(), graph))
 }
