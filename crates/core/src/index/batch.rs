@@ -166,7 +166,8 @@ impl Job {
         state.scratches.with(|scratch| {
             let one = |query: &Query<'_>| {
                 work.check()?;
-                reader.nearest(*query, scratch).map(|()| scratch.top.sorted().to_vec())
+                reader.nearest(*query, scratch)?;
+                scan::copy_of(scratch.top.sorted())
             };
             queries.iter().map(one).collect()
         })

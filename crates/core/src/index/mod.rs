@@ -218,7 +218,7 @@ impl Index {
         migrate::wait(|done| self.start_migration(work.clone(), done))
     }
 
-    /// Inserts the next at most `max` rows; how many still wait.
+    /// Inserts the next at most `max` rows, in batches of at most 4,096; fewer where a region ends. How many still wait.
     pub fn migrate_step(&self, max: usize) -> Result<usize> {
         if max == 0 {
             return Err(Error::argument("maxVectors", max, "a whole number, 1 or more"));

@@ -54,10 +54,14 @@ pub(super) enum Source<'a> {
 impl Inner {
     pub(super) fn hits(&self, source: Source<'_>, options: &SearchOptions) -> Result<Hits> {
         self.search(source, options, |state, keys| {
-            let mut ids = Ids::none(self.options.id_type);
+            let refused = |_| Error::OutOfMemory { what: "the answer", bytes: keys.len() * 12 };
+            let (mut ids, mut distances) = (Ids::none(self.options.id_type), Vec::new());
+            ids.try_reserve(keys.len()).map_err(refused)?;
+            distances.try_reserve_exact(keys.len()).map_err(refused)?;
             state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
-            Hits { ids, distances: keys.iter().map(|key| key.distance()).collect() }
-        })
+            distances.extend(keys.iter().map(|key| key.distance()));
+            Ok(Hits { ids, distances })
+        })?
     }
 
     /// Fills the buffers with what was found; how much that is.

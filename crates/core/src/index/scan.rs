@@ -1,7 +1,7 @@
 //! Exact scans that a caller may cancel: between work units they look at whether it has.
 
 use super::reader::Reader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flat;
 use crate::topk::{Key, TopK};
 use crate::vectors::Query;
@@ -47,7 +47,7 @@ pub(super) fn many(reader: &Reader<'_>, queries: &[Query<'_>], work: &Work) -> R
 fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) -> Result<Vec<Key>> {
     let request = reader.request();
     let kept = top.sorted();
-    let mut keys = Vec::with_capacity(kept.len());
+    let mut keys = room_for(kept.len())?;
     flat::scan(reader.rows(), query, kept.iter().map(|key| key.slot()), |key| keys.push(key));
     let differences = kept.iter().zip(&keys).map(|(kept, key)| (kept.distance() - key.distance()).abs());
     let difference = SAFETY * differences.filter(|difference| difference.is_finite()).fold(0.0, f32::max);
@@ -59,8 +59,22 @@ fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) ->
     if last.zip(bound).is_some_and(|(last, bound)| last - difference < bound) {
         top.reset(request.k);
         one(reader, query, top, work)?;
-        keys = top.sorted().to_vec();
+        keys = copy_of(top.sorted())?;
     }
     keys.retain(|key| key.distance() <= request.max_distance);
     Ok(keys)
+}
+
+/// A copy of what a search found.
+pub(super) fn copy_of(keys: &[Key]) -> Result<Vec<Key>> {
+    let mut copy = room_for(keys.len())?;
+    copy.extend_from_slice(keys);
+    Ok(copy)
+}
+
+fn room_for(keys: usize) -> Result<Vec<Key>> {
+    let mut room = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "the answer", bytes: keys * size_of::<Key>() };
+    room.try_reserve_exact(keys).map_err(refused)?;
+    Ok(room)
 }
