@@ -41,7 +41,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     checkAborted(work)
     const native = await run<NativeIndex>(
       (token) => NativeIndex.load(environment, token, file, threads, idType, work.onProgress !== undefined),
-      { work },
+      { work, atOnce: true },
     )
     native.account()
     return new Index<I>(native)
@@ -135,6 +135,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     const [ids, distances, counts] = await this.#run<[BatchHits['ids'], Float32Array, Uint32Array]>(
       (token) => this.#native.searchBatch(token, values, request, filter.set, filter.ids, progress),
       search,
+      true,
     )
     return { ids, distances, counts }
   }
@@ -189,6 +190,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     const found = await this.#run<[number, number, number]>(
       (token) => this.#native.verify(token, samples, k, ef, work.onProgress !== undefined),
       work,
+      true,
     )
     return { recall: found[0], unreachable: found[1], samples: found[2] }
   }
