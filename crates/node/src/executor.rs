@@ -84,7 +84,7 @@ mod tests {
         let blocked = std::sync::Arc::new(Mutex::new(blocked));
         for _ in 0..100 {
             let blocked = blocked.clone();
-            spawn(Box::new(move || drop(blocked.lock().recv())));
+            spawn(Box::new(move || blocked.lock().recv().unwrap_or_default()));
         }
         let (sender, receiver) = mpsc::channel();
         spawn(Box::new(move || sender.send(5).unwrap_or_default()));
