@@ -114,7 +114,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   searchSync(query: Vector, given?: SearchOptions<I>): Hit<I>[] {
     const search = this.#beginSearch(options.checkSearch(given))
-    const set = search.filter === undefined ? undefined : this.#prepare(search.filter)
+    const set = toPrepared(search.filter, this.#native, this.#codec)
     return this.#scratch.search<I>(this.#native, toQuery(query, this.#scratch.query), search, set)
   }
 
@@ -237,10 +237,6 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     if (list.count !== rows.count)
       throw invalidArgument('ids.length', list.count, `the number of vectors, ${rows.count}`)
     return [list, rows]
-  }
-
-  #prepare(filter: unknown): NativeIdSet | undefined {
-    return this.#sync(() => toPrepared(filter, this.#native, this.#codec))
   }
 
   #run<T>(start: (token: number) => void, work = noWork, atOnce = false): Promise<T> {
