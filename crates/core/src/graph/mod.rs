@@ -168,8 +168,8 @@ impl<'a> GraphView<'a> {
     }
 
     /// Mean number of links of the nodes among `slots` on level 0.
-    pub(crate) fn mean_degree(&self, slots: usize) -> f64 {
-        let degrees = (0..slots as u32).map(|slot| self.base.list(slot as usize).links().count());
+    pub(crate) fn mean_degree(&self, slots: impl Iterator<Item = usize>) -> f64 {
+        let degrees = slots.map(|slot| self.base.list(slot).links().count());
         let (links, nodes) = degrees.filter(|&degree| degree > 0).fold((0, 0), |(l, n), degree| (l + degree, n + 1));
         if nodes == 0 { 0.0 } else { links as f64 / f64::from(nodes) }
     }
