@@ -80,6 +80,7 @@ impl Inner {
 
     fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
+        ids.check_lengths()?;
         let dimensions = self.options.dimensions;
         if !rows.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
