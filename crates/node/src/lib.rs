@@ -14,6 +14,8 @@
 // These types are seen by the TypeScript in front of this crate alone; it documents what users see.
 #![allow(missing_docs)]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod control;
 mod environment;
 mod error;
