@@ -25,8 +25,8 @@ const BATCH = 10_000
 const TIMED_QUERIES = 2_000
 const WARM_UP = 200
 /** Queries that Rust calls and searchSync are asked in turn. */
-const BLOCK = 100
-const ROUNDS = 10
+const BLOCK = 20
+const ROUNDS = 20
 
 class Driver {
   readonly #data: Data
@@ -94,6 +94,8 @@ class Driver {
     const ef = Number(text)
     const queries = this.#timedQueries()
     const length = BLOCK * this.#data.dimensions
+    // Until it is all compiled.
+    for (let pass = 0; pass < 3; pass++) this.#searchSync(queries, ef)
     const microseconds: Record<'rust' | 'sync' | 'difference', number[]> = { rust: [], sync: [], difference: [] }
     for (let round = 0; round < ROUNDS; round++) {
       for (let start = 0; start + length <= queries.length; start += length) {

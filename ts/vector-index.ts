@@ -32,7 +32,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     this.metric = metric as Metric
     this.idType = idType as IdType
     this.#codec = codecs[this.idType]
-    this.#scratch = new Scratch(dimensions, this.idType)
+    this.#scratch = new Scratch(this.#native, dimensions, this.idType)
   }
 
   static async load<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
@@ -115,7 +115,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
   searchSync(query: Vector, given?: SearchOptions<I>): Hit<I>[] {
     const search = this.#beginSearch(options.checkSearch(given))
     const set = toPrepared(search.filter, this.#native, this.#codec)
-    return this.#scratch.search<I>(this.#native, toQuery(query, this.#scratch.query), search, set)
+    return this.#scratch.search<I>(toQuery(query, this.#scratch.query), search, set)
   }
 
   async searchById(id: I, given?: SearchOptions<I>): Promise<Hit<I>[]> {
