@@ -90,7 +90,10 @@ export interface Description {
   idType: string
 }
 
-/** Makes the next job named `point` (`'add'`, `'search'`, `'migrate'` …) of the process panic. For tests. */
+/**
+ * Makes whoever passes `point` next in this process panic: a job by its name (`'add'`, `'search'`, `'migrate'` …), a
+ * batch of rows in the middle of its `'commit'`, a `'chunk'` of a migration just before it is published. For tests.
+ */
 export declare function failNext(point: string): void
 
 /** What the TypeScript makes a `VicinalError` of. */

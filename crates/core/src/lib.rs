@@ -8,6 +8,8 @@
 mod bits;
 mod distance;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod flat;
 mod graph;
 mod ids;

@@ -5,9 +5,7 @@ use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use napi_derive::napi;
-use vicinal_core::{Error, Index, Result};
-
-use crate::failpoint;
+use vicinal_core::{Error, Index, Result, failpoint};
 
 /// What the TypeScript makes a `VicinalError` of.
 #[napi(object, object_from_js = false)]

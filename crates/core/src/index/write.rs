@@ -8,6 +8,7 @@ use parking_lot::MutexGuard;
 use super::Inner;
 use super::state::State;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::ids::{Id, IdHash, Ids};
 use crate::work::{Phase, Work};
 
@@ -145,12 +146,16 @@ impl Inner {
                 state.map.insert(hash, (first + row) as u32, &state.ids);
             }
         }
-        state.count_added(count);
-        if plan.replaced.is_empty() {
+        failpoint::pass("commit");
+        let mut publish = || {
             rows.publish();
+            state.count_added(count);
+        };
+        if plan.replaced.is_empty() {
+            publish();
         } else {
             state.replacing(|| {
-                rows.publish();
+                publish();
                 for &(row, old) in &plan.replaced {
                     state.map.replace(plan.hashes[row], old, (first + row) as u32);
                     state.take_out(old);

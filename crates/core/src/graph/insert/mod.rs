@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
+use crate::failpoint;
 use crate::pools::Pools;
 use crate::topk::Key;
 use crate::vectors::Rows;
@@ -68,6 +69,7 @@ impl Insertion<'_> {
             self.write_own(&views[0], &choices);
             self.write_reverse(&views, &choices);
         });
+        failpoint::pass("chunk");
         self.publish(batch, &choices);
         Ok(())
     }
