@@ -152,3 +152,39 @@ test('no call waits for long ones of other indexes', async (t) => {
   controller.abort()
   await settled
 })
+
+test('a migration ends while rows are removed and queries take all threads', async (t) => {
+  const count = 3_000
+  const index = new VectorIndex({ dimensions, threshold: 500, chunkSize: 50, migration: 'manual' })
+  const rows = vectors(count, dimensions)
+  await index.add(range(count), rows)
+  const removed = new Set<number>()
+  const run = { ended: false, answers: 0 }
+  const ask = async (seed: number): Promise<void> => {
+    for (const next = random(seed); !run.ended; run.answers++) {
+      const id = Math.floor(next() * count)
+      const query = rowOf(rows, id, dimensions)
+      const gone = new Set(removed)
+      const hits = await index.search(query, { k: 5, ef: 50 })
+      if (hits.some((hit) => gone.has(hit.id))) t.fail('a removed row is not found')
+      if (id % 3 > 0 && hits[0]!.id !== id) t.fail(`row ${id} is always found`)
+    }
+  }
+  const remove = async (): Promise<void> => {
+    for (let id = 0; !run.ended && id < count; id += 3) {
+      t.is(await index.remove(id), 1)
+      removed.add(id)
+    }
+  }
+  const others = [...range(32).map(ask), remove()]
+  // Its target is what was there at the call; some of it is removed before it comes to it.
+  const { vectors: moved } = await index.migrate()
+  run.ended = true
+  await Promise.all(others)
+  t.true(moved <= count && moved >= count - removed.size)
+  t.like(index.migration, { state: 'graph', migrated: index.size, total: count - removed.size })
+  t.true(removed.size > 0 && run.answers > 100, `${removed.size} removed, ${run.answers} answers`)
+  const { recall, unreachable } = await index.verify({ samples: 500, ef: 100 })
+  t.is(unreachable, 0)
+  t.true(recall > 0.95, String(recall))
+})
