@@ -122,14 +122,11 @@ impl NativeIndex {
     ) -> Result<(), Thrown> {
         let (queries, request, filter) =
             self.sync("copy", || Ok((queries.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
-        let job = self.job(env, token, progress);
-        let (core, numbers) = (self.core.clone(), self.numbers());
-        executor::spawn(Box::new(move || {
-            job.run("search", |work| {
-                let options = request.options(filter.prepare(&core)?);
-                Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
-            });
-        }));
+        let numbers = self.numbers();
+        self.serve(env, token, progress, "search", move |core, work| {
+            let options = request.options(filter.prepare(core)?);
+            Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
+        });
         Ok(())
     }
 
@@ -142,9 +139,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
-        let job = self.job(env, token, false);
-        let core = self.core.clone();
-        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(&ids).map(Payload::IdSet))));
+        self.serve(env, token, false, "idSet", move |core, _| core.id_set(&ids).map(Payload::IdSet));
         Ok(())
     }
 
