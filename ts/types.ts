@@ -78,7 +78,7 @@ export interface Work {
   signal?: Signal | undefined
   /**
    * Called with the progress, at most every 50 ms, and a last time with `done` = `total`. If it throws, the
-   * call is aborted and rejects with that error.
+   * call is aborted and rejects with that error, even if its work turns out to be done.
    */
   onProgress?: ((progress: Progress) => void) | undefined
 }
