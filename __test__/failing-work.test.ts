@@ -13,10 +13,6 @@ interface Results {
     lost: number[]
     add: Outcome
     migrate: Outcome
-    told: object | null
-    again: Outcome
-    after: object
-    verified: { recall: number; unreachable: number; samples: number }
     stillLost: number[]
     close: Outcome
   }
@@ -38,16 +34,11 @@ test('what fails in the middle of a chunk or a commit is reported, and searches 
   t.deepEqual(background.lost, [])
   t.like(background.add.error, internal)
   t.deepEqual(background.migrate.error, inChunk, 'the next migrate rejects with it')
-  t.is(background.told, null)
-  t.like(background.again, { value: { vectors: 500 } })
-  t.deepEqual(background.after, { state: 'graph', migrated: 600, total: 600, method: 'insert', error: null })
-  t.like(background.verified, { unreachable: 0, samples: 600 })
-  t.true(background.verified.recall > 0.95, String(background.verified.recall))
   t.deepEqual(background.stillLost, [])
   t.deepEqual(background.close, {})
 
   for (const { error } of waited.migrate) t.deepEqual(error, inChunk)
-  t.deepEqual(waited.migration, { state: 'paused', migrated: 0, total: 600, method: 'insert', error: null })
+  t.like(waited.migration, { state: 'paused', migrated: 0, total: 600 })
   t.deepEqual(waited.lost, [])
 
   for (const [write, { failed, unchanged, remove, lost, close }] of Object.entries(commits)) {
