@@ -11,10 +11,12 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildRust, countRows, node, python, root, runPython, rust } from './compare/driver.mjs'
+import { buildAddon, countRows, node, python, root, runPython } from './compare/driver.mjs'
 import { figureTable, searchTable } from './compare/table.mjs'
 
 const EFS = [24, 32, 40, 48, 64, 80, 96, 120, 160, 200, 300, 400]
+/** Where figures are taken. */
+const FIGURE_EF = 64
 const PASSES = 3
 /** A graph begins there, so a comparison of graphs needs as many. */
 const THRESHOLD = 5_000
@@ -58,8 +60,8 @@ function chooseData() {
 }
 
 async function measure() {
-  progress('compiling search.rs')
-  buildRust()
+  progress('compiling the addon')
+  buildAddon()
   const peers = [python('hnswlib', data.args), python('faiss', data.args)]
   const vicinal = node('vicinal', data.args)
   const graphs = [vicinal, ...peers]
@@ -72,15 +74,16 @@ async function measure() {
   progress('vicinal: saving')
   await vicinal.ask(`save ${data.out}`)
 
-  const saved = rust('rust', [join(data.out, 'index.vicinal'), join(data.out, 'query.fbin')])
   const recalls = await recallCurves(graphs)
-  const searches = await searchCurves([saved, ...graphs])
-  await Promise.all([saved, ...peers].map((driver) => driver.close()))
+  const searches = await searchCurves(graphs)
+  await Promise.all(peers.map((driver) => driver.close()))
+  progress('vicinal: searchSync beside Rust calls')
+  const overhead = await vicinal.ask(`overhead ${FIGURE_EF}`)
 
   progress('vicinal: migrating while queried')
   const live = await vicinal.ask('live')
   await vicinal.close()
-  return { builds, recalls, searches, live }
+  return { builds, recalls, searches, overhead, live }
 }
 
 /** Recall of each library at each ef. */
@@ -111,7 +114,7 @@ async function searchCurves(drivers) {
 
 /** From the answers to every ef, pass by pass, to one curve for every way to search. */
 function curves(answers) {
-  const ways = ['single', 'batch', 'batch2'].filter((way) => way in answers[0][0])
+  const ways = ['rust', 'single', 'batch', 'batch2'].filter((way) => way in answers[0][0])
   return Object.fromEntries(ways.map((way) => [way, answers.map((passes) => median(passes.map((pass) => pass[way])))]))
 }
 

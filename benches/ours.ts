@@ -1,33 +1,39 @@
 // Measures vicinal from Node. Takes one command a line, answers each with one line of JSON:
 //
 //   build        add all rows in awaited batches of 10,000 and wait for the graph (2 threads, all else default)
-//   save DIR     write index.vicinal, for search.rs and for the searches here, and query.fbin
+//   save DIR     write index.vicinal, for batches, which are asked of it on 1 and on 2 threads
 //   recall EF    recall@10 over all queries
-//   search EF    queries a second over the first 2,000: `single` by searchSync, `batch` by searchBatch on 1 thread,
-//                `batch2` by searchBatch on 2 threads
+//   search EF    queries a second over the first 2,000: `rust` by Rust calls, `single` by searchSync, `batch` by
+//                searchBatch on 1 thread, `batch2` by searchBatch on 2 threads
+//   overhead EF  microseconds a query: `rust` by Rust calls, `sync` by searchSync, `difference` of the two, each the
+//                median of many blocks of queries that both are asked in turn
 //   live         close all of this, then measure fresh indexes while they migrate: live.ts
 //
 // Needs node --expose-gc, so that garbage is not taken for memory of the index.
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { rustSearches } from './addon.js'
 import { VectorIndex, type Metric } from 'vicinal'
 import { readTruth, readVectors, VectorFile, type Truth } from '../examples/formats.js'
-import { timed } from '../examples/measure.js'
+import { percentile, timed } from '../examples/measure.js'
 import { add, latency, migration, stream, type Data } from './live.js'
 
 const K = 10
 const BATCH = 10_000
 const TIMED_QUERIES = 2_000
 const WARM_UP = 200
+/** Queries that Rust calls and searchSync are asked in turn. */
+const BLOCK = 20
+const ROUNDS = 20
 
 class Driver {
   readonly #data: Data
   readonly #queries: Float32Array
   readonly #truth: Truth
   readonly #index: VectorIndex
+  readonly #fromRust: ReturnType<typeof rustSearches>
   /** The saved index, opened with 1 and with 2 threads. */
   #opened: VectorIndex[] = []
 
@@ -36,6 +42,7 @@ class Driver {
     this.#queries = queries
     this.#truth = truth
     this.#index = new VectorIndex({ dimensions: data.dimensions, metric: data.metric, threads: 2 })
+    this.#fromRust = rustSearches()
   }
 
   async build(): Promise<object> {
@@ -53,12 +60,8 @@ class Driver {
   }
 
   async save(directory: string): Promise<object> {
-    const { dimensions } = this.#data
     const path = join(directory, 'index.vicinal')
     const seconds = await timed(() => this.#index.save(path))
-    const header = Uint32Array.of(this.#queries.length / dimensions, dimensions)
-    const parts = [header, this.#queries].map((part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength))
-    await writeFile(join(directory, 'query.fbin'), Buffer.concat(parts))
     this.#opened = [await VectorIndex.load(path, { threads: 1 }), await VectorIndex.load(path, { threads: 2 })]
     return { seconds }
   }
@@ -71,22 +74,43 @@ class Driver {
 
   async search(text: string): Promise<object> {
     const ef = Number(text)
-    const { dimensions } = this.#data
-    const queries = this.#queries.subarray(0, TIMED_QUERIES * dimensions)
-    const count = queries.length / dimensions
-    const ask = (end: number): void => {
-      for (let i = 0; i < end; i++) {
-        this.#index.searchSync(queries.subarray(i * dimensions, (i + 1) * dimensions), { k: K, ef })
-      }
-    }
-    ask(Math.min(WARM_UP, count))
-    const single = await timed(async () => ask(count))
+    const queries = this.#timedQueries()
+    const count = queries.length / this.#data.dimensions
+    const warmUp = queries.subarray(0, WARM_UP * this.#data.dimensions)
+    this.#fromRust(warmUp, K, ef)
+    const rust = this.#fromRust(queries, K, ef)
+    this.#searchSync(warmUp, ef)
+    const single = this.#searchSync(queries, ef)
     const batches = []
     for (const index of this.#opened) {
-      await index.searchBatch(queries.subarray(0, WARM_UP * dimensions), { k: K, ef })
+      await index.searchBatch(warmUp, { k: K, ef })
       batches.push(await timed(() => index.searchBatch(queries, { k: K, ef })))
     }
-    return { ef, single: count / single, batch: count / batches[0]!, batch2: count / batches[1]! }
+    const [batch, batch2] = batches as [number, number]
+    return { ef, rust: count / rust, single: count / single, batch: count / batch, batch2: count / batch2 }
+  }
+
+  async overhead(text: string): Promise<object> {
+    const ef = Number(text)
+    const queries = this.#timedQueries()
+    const length = BLOCK * this.#data.dimensions
+    // Until it is all compiled.
+    for (let pass = 0; pass < 3; pass++) this.#searchSync(queries, ef)
+    const microseconds: Record<'rust' | 'sync' | 'difference', number[]> = { rust: [], sync: [], difference: [] }
+    for (let round = 0; round < ROUNDS; round++) {
+      for (let start = 0; start + length <= queries.length; start += length) {
+        const block = queries.subarray(start, start + length)
+        // Whoever comes later finds the rows in the caches: so neither is the first, and they take turns as the second.
+        this.#fromRust(block, K, ef)
+        const before = round % 2 === 0 ? this.#fromRust(block, K, ef) : undefined
+        const sync = this.#searchSync(block, ef)
+        const rust = before ?? this.#fromRust(block, K, ef)
+        for (const [name, seconds] of Object.entries({ rust, sync, difference: sync - rust }))
+          microseconds[name as keyof typeof microseconds].push((seconds * 1e6) / BLOCK)
+      }
+    }
+    const medians = Object.entries(microseconds).map(([name, values]) => [name, percentile(values, 0.5)])
+    return { ef, ...Object.fromEntries(medians) }
   }
 
   async live(): Promise<object> {
@@ -96,6 +120,20 @@ class Driver {
       latency: await latency(this.#data, this.#queries),
       stream: await stream(this.#data),
     }
+  }
+
+  #timedQueries(): Float32Array {
+    return this.#queries.subarray(0, TIMED_QUERIES * this.#data.dimensions)
+  }
+
+  /** The seconds that searchSync takes for all of these queries. */
+  #searchSync(queries: Float32Array, ef: number): number {
+    const { dimensions } = this.#data
+    const start = performance.now()
+    for (let i = 0; i < queries.length; i += dimensions) {
+      this.#index.searchSync(queries.subarray(i, i + dimensions), { k: K, ef })
+    }
+    return (performance.now() - start) / 1000
   }
 }
 
@@ -143,6 +181,7 @@ for await (const line of createInterface(process.stdin)) {
     save: (directory) => driver.save(directory),
     recall: (ef) => driver.recall(ef),
     search: (ef) => driver.search(ef),
+    overhead: (ef) => driver.overhead(ef),
     live: () => driver.live(),
   }
   const command = commands[what!]

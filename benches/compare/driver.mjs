@@ -4,12 +4,12 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { tool } from '../../scripts/run.mjs'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 const benches = join(root, 'benches')
 const interpreter = join(benches, '.venv/bin/python')
 const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' }
-const example = ['--release', '--quiet', '--package', 'vicinal-core', '--example', 'search']
 
 export class Driver {
   #child
@@ -41,20 +41,17 @@ export function python(library, args) {
   return new Driver(library, interpreter, [join(benches, 'peers.py'), library, ...args])
 }
 
-/** vicinal, from Node. */
+/** vicinal, from Node, and from Rust in the same process. */
 export function node(name, args) {
   const register = import.meta.resolve('@oxc-node/core/register')
   return new Driver(name, process.execPath, ['--expose-gc', '--import', register, join(benches, 'ours.ts'), ...args])
 }
 
-/** vicinal, from Rust. */
-export function rust(name, args) {
-  return new Driver(name, 'cargo', ['run', ...example, '--', ...args])
-}
-
-/** Compiled ahead, so that nothing is compiled while others are measured. */
-export function buildRust() {
-  execFileSync('cargo', ['build', ...example], { cwd: root, stdio: 'inherit' })
+/** Builds the addon that the drivers of vicinal use: see addon.ts. */
+export function buildAddon() {
+  const options = `--manifest-path crates/node/Cargo.toml --package vicinal-node --package-json-path package.json
+    --output-dir benches/out/native --release --features bench`
+  tool('napi', ['build', ...options.split(/\s+/)])
 }
 
 export function runPython(script, args) {

@@ -9,6 +9,8 @@ mod bits;
 mod codes;
 mod distance;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod flat;
 mod graph;
 mod ids;

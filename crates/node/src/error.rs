@@ -4,9 +4,7 @@ use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use napi_derive::napi;
-use vicinal_core::{Error, Index, Result, panic_message};
-
-use crate::failpoint;
+use vicinal_core::{Error, Index, Result, failpoint, panic_message};
 
 /// What the TypeScript makes a `VicinalError` of.
 #[napi(object, object_from_js = false)]

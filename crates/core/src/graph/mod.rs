@@ -214,10 +214,11 @@ impl<'a> GraphView<'a> {
         ((-u.ln() / (self.m as f64).ln()) as usize).min(MAX_LEVEL)
     }
 
-    /// Mean number of links of the first `nodes` nodes on level 0.
-    pub(crate) fn mean_degree(&self, nodes: usize) -> f64 {
-        let links: usize = (0..nodes).map(|node| self.base.list(node).links().count()).sum();
-        if nodes == 0 { 0.0 } else { links as f64 / nodes as f64 }
+    /// Mean number of links of `nodes` on level 0.
+    pub(crate) fn mean_degree(&self, nodes: impl Iterator<Item = usize>) -> f64 {
+        let degrees = nodes.map(|node| self.base.list(node).links().count());
+        let (links, nodes) = degrees.fold((0, 0), |(links, nodes), degree| (links + degree, nodes + 1));
+        if nodes == 0 { 0.0 } else { links as f64 / f64::from(nodes) }
     }
 }
 

@@ -166,10 +166,20 @@ impl Ids {
         let first = if let Self::Keys(_) = self { Id::Key(0) } else { Id::Text("") };
         first.check(id_type)
     }
+
+    /// Refuses texts that are longer than an index can keep.
+    pub(crate) fn check_lengths(&self) -> Result<()> {
+        let Self::Texts(texts) = self else { return Ok(()) };
+        let too_long = texts.iter().map(str::len).enumerate().find(|&(_, length)| length > IdStore::MAX_TEXT);
+        too_long.map_or(Ok(()), |(row, length)| {
+            let expected = format_args!("at most {} bytes of UTF-8", IdStore::MAX_TEXT);
+            Err(Error::argument("ids", format_args!("a string of {length} bytes in row {row}"), expected))
+        })
+    }
 }
 
 impl Id<'_> {
-    /// Refuses an id of another type than the index's, or longer than [`IdStore::MAX_TEXT`].
+    /// Refuses an id of another type than the index's.
     pub(crate) fn check(self, id_type: IdType) -> Result<()> {
         match (self, id_type) {
             (Self::Text(_), IdType::String) | (Self::Key(_), IdType::Number | IdType::BigInt) => Ok(()),

@@ -1,5 +1,5 @@
-//! Lets a unit test of the index reach into its work: to make it fail where else only a bug of ours or the system could,
-//! or to hold it there. A build that is no test has nothing of it.
+//! Lets tests reach into the work of an index: to make it fail where else only a bug of ours or the system could, or to
+//! hold it there. Unit tests set a hook for an index; tests of the package arm a fail point of the process by its name.
 
 use crate::error::Result;
 
@@ -23,10 +23,21 @@ pub(super) struct Failpoints {
     hook: parking_lot::Mutex<Option<Hook>>,
 }
 
+impl Point {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Spawn => "spawn",
+            Self::Chunk => "chunk",
+            Self::Unit => "unit",
+            Self::Publish => "commit",
+        }
+    }
+}
+
 #[cfg(not(test))]
 impl Failpoints {
-    #[inline(always)]
-    pub(super) fn pass(&self, _point: Point) -> Result<()> {
+    pub(super) fn pass(&self, point: Point) -> Result<()> {
+        crate::failpoint::pass(point.name());
         Ok(())
     }
 }
@@ -38,6 +49,7 @@ pub(super) type Hook = std::sync::Arc<dyn Fn(Point) -> Result<()> + Send + Sync>
 #[cfg(test)]
 impl Failpoints {
     pub(super) fn pass(&self, point: Point) -> Result<()> {
+        crate::failpoint::pass(point.name());
         let hook = self.hook.lock().clone();
         hook.map_or(Ok(()), |hook| hook(point))
     }

@@ -49,7 +49,7 @@ pub struct Verified {
     pub samples: usize,
 }
 
-/// Nodes whose degree is looked at for the mean.
+/// Slots, evenly spread, whose degree is looked at for the mean.
 const DEGREE_SAMPLES: usize = 10_000;
 
 impl Inner {
@@ -73,7 +73,10 @@ impl Inner {
             removed: state.len().saturating_sub(live),
             tail: migration.total.saturating_sub(migration.migrated),
             levels: graph.map(|graph| graph.levels()).unwrap_or_default(),
-            mean_degree: view.map_or(0.0, |view| view.mean_degree(graph.map_or(0, Graph::nodes).min(DEGREE_SAMPLES))),
+            mean_degree: view.map_or(0.0, |view| {
+                let nodes = graph.map_or(0, Graph::nodes);
+                view.mean_degree((0..nodes).step_by(nodes.div_ceil(DEGREE_SAMPLES).max(1)))
+            }),
             m: graph.map_or(self.options.m.unwrap_or(crate::graph::DEFAULT_M), |graph| graph.m()),
             bytes: self.bytes(),
             simd: state.rows.view().space().kernels().level().name(),
@@ -176,4 +179,23 @@ fn unreachable(state: &State, work: &Work) -> Result<usize> {
         });
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Index, Options, Work};
+
+    #[test]
+    fn the_mean_degree_is_that_of_the_whole_graph() {
+        // So many equal rows come first that a look at the beginning would meet a single node.
+        let (equal, others) = (super::DEGREE_SAMPLES, 2_000);
+        let index = Index::new(Options { threshold: Some(0), auto_migrate: false, ..Options::new(1) }).unwrap();
+        let rows: Vec<f32> = (0..equal + others).map(|row| row.saturating_sub(equal) as f32).collect();
+        index.add(&crate::Ids::Keys((0..rows.len() as u64).collect()), &rows, &Work::default()).unwrap();
+        index.migrate(&Work::default()).unwrap();
+        let state = index.inner().state.load();
+        let all = state.graph.get().unwrap().view(&state.rows).mean_degree(0..rows.len());
+        let sampled = index.stats().unwrap().mean_degree;
+        assert!((sampled / all - 1.0).abs() < 0.05, "{sampled}, expected about {all}");
+    }
 }

@@ -80,6 +80,7 @@ impl Inner {
 
     fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
+        ids.check_lengths()?;
         let dimensions = self.options.dimensions;
         if !rows.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
@@ -172,6 +173,7 @@ impl Inner {
                 state.map.insert(hash, (first + row) as u32, &state.ids);
             }
         }
+        let _ = self.failpoints.pass(Point::Publish);
         if plan.replaced.is_empty() {
             rows.publish();
             return state.count_added(count);
@@ -181,7 +183,9 @@ impl Inner {
             let end = count.min(start + SLICE);
             let (now, later) = replaced.split_at(replaced.partition_point(|&(row, _)| row < end));
             replaced = later;
-            let _ = self.failpoints.pass(Point::Publish);
+            if start > 0 {
+                let _ = self.failpoints.pass(Point::Publish);
+            }
             state.replacing(|| {
                 rows.publish_below(first + end);
                 state.count_added(end - start);

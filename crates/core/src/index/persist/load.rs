@@ -15,6 +15,9 @@ use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
 use crate::work::{Phase, Work};
 
+/// The largest integer that JavaScript's numbers tell from its neighbors.
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
 /// Ids that are entered into the map together.
 const IDS_AT_ONCE: usize = 65_536;
 
@@ -58,7 +61,10 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
     if slots > MAX_SLOTS {
         return Err(file.name.corrupt(format!("{slots} slots"), format!("at most {MAX_SLOTS}")));
     }
-    let Options { dimensions, id_type, .. } = file.header.options;
+    let Options { dimensions, id_type, capacity, .. } = file.header.options;
+    if capacity > MAX_SLOTS {
+        return Err(file.name.corrupt(format!("a capacity of {capacity} rows"), format!("at most {MAX_SLOTS}")));
+    }
     let words = slots.div_ceil(64) as u64;
     let (slots, values) = (slots as u64, slots as u64 * dimensions as u64);
     file.check_section(section::REMOVED, 8, words * 8..=words * 8)?;
@@ -114,7 +120,11 @@ fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
             if state.ids.id_type() == IdType::String {
                 ids.push(Id::Text(take_text(&mut section, slot, name)?))?;
             } else {
-                ids.push(Id::Key(section.take_u64()?))?;
+                let key = section.take_u64()?;
+                if state.ids.id_type() == IdType::Number && key.cast_signed().unsigned_abs() > MAX_SAFE {
+                    return Err(name.corrupt(format!("id {} at slot {slot}", key.cast_signed()), "a safe integer"));
+                }
+                ids.push(Id::Key(key))?;
             }
         }
         ids.publish();

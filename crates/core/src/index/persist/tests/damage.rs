@@ -179,6 +179,7 @@ fn forged_headers_are_corrupt() {
         ("efConstruction", |bytes| put_u64(bytes, 64, 0)),
         ("ef", |bytes| put_u64(bytes, 72, u64::MAX)),
         ("chunk size", |bytes| put_u64(bytes, 88, 0)),
+        ("capacity", |bytes| put_u64(bytes, 104, (1 << 31) - 1)),
         ("slots", |bytes| put_u64(bytes, 112, u64::MAX)),
         ("slots that a link can name", |bytes| put_u64(bytes, 112, (1 << 31) - 2)),
         ("live rows", |bytes| put_u64(bytes, 120, u64::MAX)),
@@ -231,6 +232,9 @@ fn forged_sections_are_corrupt() {
     check("removed", text, 1, &|words| words[15] |= 0x80);
     check("live rows", text, 1, &|words| words[0] ^= 1);
     check("id 0 at slots", IdType::Number, 2, &|keys| keys.copy_within(40..48, 0));
+    check("id 9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 53));
+    check("id -9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, u64::MAX << 53));
+    check("id -9223372036854775808 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 63));
     // The only byte of text 5, which becomes that of text 0.
     check("id \"0\" at slots 0 and 5", text, 2, &|ids| ids[49] = b'0');
     check("utf-8", text, 2, &|ids| ids[4] = 0xFF);
