@@ -19,9 +19,13 @@ const SAMPLES: usize = 4_096;
 pub(crate) struct Encoder {
     pub(super) metric: Metric,
     center: Vec<f32>,
+    /// What a length is measured in where codes are compared: a power of two near the length of rows, so that no square
+    /// overflows or vanishes, however large or small the values are.
+    unit: f64,
 }
 
-/// What stands beside a code: with `x` the row less the center, as the code has it, all in single precision.
+/// What stands beside a code, all in single precision: with `x` the row less the center, as the code has it, in units of
+/// the encoder's.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Scalars {
     /// x = scale · numbers.
@@ -45,12 +49,21 @@ impl Encoder {
             count += 1.0;
         }
         let center = sums.into_iter().map(|sum| if count > 0.0 { (sum / count) as f32 } else { 0.0 });
-        Self { metric, center: center.collect() }
+        let mut encoder = Self { metric, center: center.collect(), unit: 1.0 };
+        let largest = |slot: usize| encoder.largest(rows.given(slot as u32)).log2();
+        let exponents = (0..len).step_by(step).map(largest).filter(|exponent| exponent.is_finite());
+        let (sum, count) = exponents.fold((0.0, 0.0), |(sum, count), exponent| (sum + exponent, count + 1.0));
+        encoder.unit = if count > 0.0 { (sum / count).round().exp2() } else { 1.0 };
+        encoder
     }
 
-    /// The one with this center, which has a value a dimension.
-    pub(crate) fn with_center(metric: Metric, center: Vec<f32>) -> Self {
-        Self { metric, center }
+    /// The one with this center, which has a value a dimension, and this unit.
+    pub(crate) fn with_center(metric: Metric, center: Vec<f32>, unit: f64) -> Self {
+        Self { metric, center, unit }
+    }
+
+    pub(crate) fn unit(&self) -> f64 {
+        self.unit
     }
 
     pub(crate) fn center(&self) -> &[f32] {
@@ -82,13 +95,18 @@ impl Encoder {
             let distance = |value: f32, center: f32| f64::from(value) * factor - f64::from(center);
             places.for_each(|(byte, (&value, &center))| *byte = biased((distance(value, center) * inverse) as f32));
         }
-        self.scalars(code, scale)
+        self.scalars(code, scale / self.unit)
+    }
+
+    /// The largest absolute value of the row less the center.
+    fn largest(&self, values: &[f32]) -> f64 {
+        self.range(values, factor(self.metric, values)).0
     }
 
     /// The squared distance between a row and what its code stands for.
     pub(crate) fn error(&self, values: &[f32]) -> f64 {
         let mut code = vec![BIAS; self.padded()];
-        let scale = f64::from(self.encode(values, &mut code).scale);
+        let scale = f64::from(self.encode(values, &mut code).scale) * self.unit;
         let factor = factor(self.metric, values);
         let off = code.iter().zip(values.iter().zip(&self.center)).map(|(&byte, (&value, &center))| {
             let exact = f64::from(value) * factor - f64::from(center);
@@ -112,11 +130,18 @@ impl Encoder {
         (distances.fold(0.0, f64::max), false)
     }
 
+    pub(super) fn in_units(&self, value: f32) -> f32 {
+        (f64::from(value) / self.unit) as f32
+    }
+
+    /// `scale` in units.
     fn scalars(&self, code: &[u8], scale: f64) -> Scalars {
         let number = |byte: u8| i32::from(byte) - i32::from(BIAS);
         let squares: i32 = code.iter().map(|&byte| number(byte) * number(byte)).sum();
         let along: f32 = match self.metric {
-            Metric::InnerProduct => code.iter().zip(&self.center).map(|(&b, &c)| number(b) as f32 * c).sum(),
+            Metric::InnerProduct => {
+                code.iter().zip(&self.center).map(|(&b, &c)| number(b) as f32 * self.in_units(c)).sum()
+            }
             Metric::L2 | Metric::Cosine => 0.0,
         };
         let limited = |value: f64| value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
@@ -147,7 +172,11 @@ mod tests {
     use super::*;
 
     fn check(metric: Metric, center: &[f32], values: &[f32]) {
-        let encoder = Encoder::with_center(metric, center.to_vec());
+        [1.0, 16.0, 1e30].into_iter().for_each(|unit| check_in(unit, metric, center, values));
+    }
+
+    fn check_in(unit: f64, metric: Metric, center: &[f32], values: &[f32]) {
+        let encoder = Encoder::with_center(metric, center.to_vec(), unit);
         let mut code = vec![0; encoder.padded()];
         let scalars = encoder.encode(values, &mut code);
         assert!(code[values.len()..].iter().all(|&byte| byte == BIAS));
@@ -155,9 +184,13 @@ mod tests {
         let mut norm = 0.0;
         for ((&byte, &value), &center) in code.iter().zip(values).zip(center) {
             let exact = f64::from(value) * factor - f64::from(center);
-            let decoded = f64::from(scalars.scale) * (f64::from(byte) - f64::from(BIAS));
-            assert!((exact - decoded).abs() <= f64::from(scalars.scale) * 0.501, "{exact} became {decoded}");
-            norm += decoded * decoded;
+            let scale = f64::from(scalars.scale) * unit;
+            let decoded = scale * (f64::from(byte) - f64::from(BIAS));
+            assert!(
+                (exact - decoded).abs() <= scale * 0.501 + f64::from(f32::MIN_POSITIVE) * unit,
+                "{exact}: {decoded}"
+            );
+            norm += (decoded / unit).powi(2);
         }
         if norm < f64::from(f32::MAX) && norm > 1e-30 {
             assert!((f64::from(scalars.norm) / norm - 1.0).abs() < 1e-5, "{} instead of {norm}", scalars.norm);

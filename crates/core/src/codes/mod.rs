@@ -81,7 +81,9 @@ impl Codes {
         let codes = self.codes.view();
         let metric = self.encoder.metric;
         let offset = match measure {
-            Measure::Product => -self.encoder.center().iter().map(|&value| value * value).sum::<f32>(),
+            Measure::Product => {
+                -self.encoder.center().iter().map(|&value| self.encoder.in_units(value).powi(2)).sum::<f32>()
+            }
             Measure::Euclidean => 0.0,
         };
         CodesView {

@@ -97,11 +97,12 @@ impl Survey {
 }
 
 impl Neighborhood {
-    /// `None` where there is no neighborhood to speak of.
+    /// `None` where there is no neighborhood to speak of, or single precision has no distances for it: those of codes may
+    /// be better, since they are in other units.
     fn of(neighbors: &[Key], error: f64, metric: Metric) -> Option<Self> {
         // Codes are compared by squared Euclidean distance, under cosine of rows of length 1.
         let scale = if metric == Metric::Cosine { 2.0 } else { 1.0 };
-        let last = scale * f64::from(neighbors.last()?.distance());
+        let last = neighbors.last().map(|key| f64::from(key.distance()) * scale).filter(|last| last.is_finite())?;
         let dimensionality = estimate(neighbors)?;
         Some(Self { dimensionality, last, neighbors: neighbors.len() as f64, error })
     }

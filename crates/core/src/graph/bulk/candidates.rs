@@ -28,6 +28,13 @@ impl Table {
         Ok(Self { entries, stride })
     }
 
+    /// All other nodes for each.
+    pub(super) fn of_all_pairs(nodes: usize) -> Result<Self> {
+        let table = Self::new(nodes, nodes)?;
+        (0..nodes as u32).for_each(|node| table.set(node, (0..nodes as u32).filter(|&other| other != node)));
+        Ok(table)
+    }
+
     pub(super) fn stride(&self) -> usize {
         self.stride
     }

@@ -32,6 +32,10 @@ use partition::Partition;
 /// Stands for no node.
 const NONE: u32 = u32::MAX;
 
+/// On a level of no more nodes each may link to any other. So the highest levels lead from everywhere to everywhere, also
+/// between clusters so far apart that no leaf holds nodes of two.
+const ALL_PAIRS: usize = 512;
+
 /// What a bulk build uses.
 pub(crate) struct Bulk<'a> {
     pub(crate) rows: &'a Rows,
@@ -140,7 +144,10 @@ impl Bulk<'_> {
         write: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
         let views = points.building_views(self.rows);
-        let tables = views.iter().zip(partitions).map(|(points, partition)| self.candidates(points, partition));
+        let tables = views.iter().zip(partitions).map(|(points, partition)| match points.len() {
+            ..=ALL_PAIRS => Table::of_all_pairs(points.len()).map(Some),
+            _ => self.candidates(points, partition),
+        });
         let Some(tables) = tables.collect::<Result<Option<Vec<Table>>>>()? else {
             return Ok(false);
         };

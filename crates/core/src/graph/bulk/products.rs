@@ -72,10 +72,27 @@ impl Products for Cpu {
                     }
                     let distances = &self.distances[row * width..][..width];
                     self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
+                    if self.keys.len() < k.min(MOST) {
+                        fill_up(&mut self.keys, k.min(MOST), columns.len(), is_square.then_some(position));
+                    }
                     visit(position, &self.keys);
                 }
             }
         }
         Ok(true)
+    }
+}
+
+/// Adds columns at an infinite distance, the first that are not there, up to `k` keys.
+#[cold]
+fn fill_up(keys: &mut Vec<Key>, k: usize, columns: usize, itself: Option<usize>) {
+    let finite = keys.len();
+    for column in (0..columns as u32).filter(|&column| Some(column as usize) != itself) {
+        if keys.len() == k {
+            return;
+        }
+        if keys[..finite].iter().all(|key| key.slot() != column) {
+            keys.push(Key::new(f32::INFINITY, column));
+        }
     }
 }

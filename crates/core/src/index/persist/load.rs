@@ -75,7 +75,7 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
     }
     if let Some(graph) = file.header.graph {
         let nodes = file.check_section(section::NODES, 4, 0..=graph.migrated as u64 * 4)?;
-        let center = dimensions as u64 * 4;
+        let center = 8 + dimensions as u64 * 4;
         let length = file.check_section(section::CENTER, 4, 0..=center)?;
         if length != 0 && length != center {
             return Err(file.name.corrupt(format!("a center of {length} bytes"), format!("0 or {center}")));
@@ -211,15 +211,22 @@ fn read_encoder(file: &mut FileReader<'_>) -> Result<Option<Encoder>> {
     let name = file.name;
     let Options { dimensions, metric, .. } = file.header.options;
     let mut section = file.section(section::CENTER)?;
-    let mut center = Vec::with_capacity(if section.is_empty() { 0 } else { dimensions });
+    if section.is_empty() {
+        return section.finish().map(|()| None);
+    }
+    let unit = f64::from_bits(section.take_u64()?);
+    if !unit.is_normal() || unit < 0.0 {
+        return Err(name.corrupt(format!("a unit of {unit}"), "a number above 0"));
+    }
+    let mut center = Vec::with_capacity(dimensions);
     while !section.is_empty() {
         center.push(f32::from_bits(section.take_u32()?));
     }
     section.finish()?;
-    if let Some(value) = center.iter().find(|value| !value.is_finite()) {
-        return Err(name.corrupt(format!("{value} in the center"), "finite values"));
+    match center.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(name.corrupt(format!("{value} in the center"), "finite values")),
+        None => Ok(Some(Encoder::with_center(metric, center, unit))),
     }
-    Ok((!center.is_empty()).then(|| Encoder::with_center(metric, center)))
 }
 
 struct Lists<'a> {

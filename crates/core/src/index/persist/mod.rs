@@ -26,7 +26,7 @@ mod section {
     pub(super) const IDS: u32 = 2;
     /// The slot of each node of the graph.
     pub(super) const NODES: u32 = 3;
-    /// What rows are moved by before they become codes; empty where the graph compares rows.
+    /// The unit and the center by which rows become codes; empty where the graph compares rows.
     pub(super) const CENTER: u32 = 4;
     /// Level 0: by node, a list of links behind its length.
     pub(super) const LINKS: u32 = 5;

@@ -22,8 +22,7 @@ pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, w
     if let Some(graph) = graph {
         let view = graph.view(&state.rows);
         out.section(section::NODES, 4, |out| put_nodes(graph, &view, out))?;
-        let center = graph.encoder().map_or(&[][..], Encoder::center);
-        out.section(section::CENTER, 4, |out| out.put_values(center))?;
+        out.section(section::CENTER, 4, |out| graph.encoder().map_or(Ok(()), |encoder| put_encoder(encoder, out)))?;
         out.section(section::LINKS, 4, |out| put_links(graph, &view, out))?;
         out.section(section::UPPER_LINKS, 4, |out| put_upper_links(graph, &view, out))?;
     }
@@ -48,6 +47,11 @@ fn put_ids(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> 
             out.put(text.as_bytes())
         }
     })
+}
+
+fn put_encoder(encoder: &Encoder, out: &mut FileWriter<'_>) -> Result<()> {
+    out.put(&encoder.unit().to_le_bytes())?;
+    out.put_values(encoder.center())
 }
 
 fn put_nodes(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {

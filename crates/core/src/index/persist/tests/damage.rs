@@ -247,7 +247,8 @@ fn forged_sections_are_corrupt() {
     check("a node of slot 6", text, 3, &|nodes| put_u32(nodes, 8, 6));
     check("a node of slot 0", text, 3, &|nodes| nodes.copy_within(0..4, 4));
     check("a node of slot 60", text, 3, &|nodes| put_u32(nodes, 0, 60));
-    check("in the center", text, 4, &|center| put_u32(center, 0, f32::INFINITY.to_bits()));
+    check("in the center", text, 4, &|center| put_u32(center, 8, f32::INFINITY.to_bits()));
+    check("a unit of NaN", text, 4, &|center| put_u64(center, 0, f64::NAN.to_bits()));
     check("node 4294967295 on level", text, 6, &|lists| put_u32(lists, 0, u32::MAX));
     check("on level 16", text, 6, &|lists| put_u32(lists, 4, 16));
     check("on level 0", text, 6, &|lists| put_u32(lists, 4, 0));
