@@ -93,9 +93,10 @@ test('close may be called again', async (t) => {
 test('close stops a migration in the background', async (t) => {
   const index = new VectorIndex({ dimensions: 128, threshold: 100, chunkSize: 50 })
   await index.add(range(20_000), vectors(20_000, 128))
-  const start = performance.now()
+  // On a busy machine a thread of low priority takes long to stop, but it would take far longer to finish.
+  const stopped = rejects(t, () => index.migrate(), 'ERR_CLOSED')
   await index.close()
-  t.true(performance.now() - start < 2_000, `${performance.now() - start} ms`)
+  await stopped
   t.is(index.size, 20_000)
 })
 

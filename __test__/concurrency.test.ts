@@ -1,6 +1,8 @@
 import test, { type ExecutionContext } from 'ava'
+import path from 'node:path'
 import { VectorIndex, type Hit } from 'vicinal'
 import { random, range, rowOf, sleep, vectors } from './helpers/data.js'
+import { temporaryDirectory } from './helpers/files.js'
 import { distance } from './helpers/naive.js'
 
 const dimensions = 16
@@ -115,4 +117,74 @@ test('searches do not queue behind longer work', async (t) => {
   t.is((await index.search(vectors(1, dimensions), { k: 1 })).length, 1)
   t.false(ended)
   await long
+})
+
+test('no call waits for long ones of other indexes', async (t) => {
+  const file = path.join(await temporaryDirectory(), 'index')
+  const rows = vectors(20_000, dimensions)
+  const busy = new VectorIndex({ dimensions, threshold: Infinity, threads: 1 })
+  await busy.add(range(20_000), rows)
+  const controller = new AbortController()
+  const { signal } = controller
+  let ended = 0
+  const long = range(20).map((i) =>
+    i % 2 ? busy.verify({ signal, samples: 20_000 }) : busy.searchBatch(rows, { signal }),
+  )
+  const settled = Promise.allSettled(long.map((call) => call.finally(() => ended++)))
+
+  const index = new VectorIndex({ dimensions })
+  await index.add(range(100), rows.subarray(0, 100 * dimensions))
+  t.true(index.has(5))
+  t.deepEqual(index.get(5), rowOf(rows, 5, dimensions).slice())
+  const filter = await index.idSet([7])
+  const query = rowOf(rows, 5, dimensions)
+  for (const given of [filter, [7], new Set([7])]) {
+    t.like(await index.search(query, { filter: given }), [{ id: 7 }])
+    t.deepEqual((await index.searchBatch(query, { filter: given, k: 1 })).ids, Float64Array.of(7))
+  }
+  t.deepEqual((await index.getMany([5, 500])).found, Uint8Array.of(1, 0))
+  await index.upsert([5], query)
+  t.is(await index.remove(5), 1)
+  await index.save(file)
+  t.is((await VectorIndex.load(file)).size, 99)
+  await index.close()
+  t.is(ended, 0)
+  controller.abort()
+  await settled
+})
+
+test('a migration ends while rows are removed and queries take all threads', async (t) => {
+  const count = 3_000
+  const index = new VectorIndex({ dimensions, threshold: 500, chunkSize: 50, migration: 'manual' })
+  const rows = vectors(count, dimensions)
+  await index.add(range(count), rows)
+  const removed = new Set<number>()
+  const run = { ended: false, answers: 0 }
+  const ask = async (seed: number): Promise<void> => {
+    for (const next = random(seed); !run.ended; run.answers++) {
+      const id = Math.floor(next() * count)
+      const query = rowOf(rows, id, dimensions)
+      const gone = new Set(removed)
+      const hits = await index.search(query, { k: 5, ef: 50 })
+      if (hits.some((hit) => gone.has(hit.id))) t.fail('a removed row is not found')
+      if (id % 3 > 0 && hits[0]!.id !== id) t.fail(`row ${id} is always found`)
+    }
+  }
+  const remove = async (): Promise<void> => {
+    for (let id = 0; !run.ended && id < count; id += 3) {
+      t.is(await index.remove(id), 1)
+      removed.add(id)
+    }
+  }
+  const others = [...range(32).map(ask), remove()]
+  // Its target is what was there at the call; some of it is removed before it comes to it.
+  const { vectors: moved } = await index.migrate()
+  run.ended = true
+  await Promise.all(others)
+  t.true(moved <= count && moved >= count - removed.size)
+  t.like(index.migration, { state: 'graph', migrated: index.size, total: count - removed.size })
+  t.true(removed.size > 0 && run.answers > 100, `${removed.size} removed, ${run.answers} answers`)
+  const { recall, unreachable } = await index.verify({ samples: 500, ef: 100 })
+  t.is(unreachable, 0)
+  t.true(recall > 0.95, String(recall))
 })

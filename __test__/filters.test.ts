@@ -1,7 +1,7 @@
 import test from 'ava'
 import { VectorIndex, type Filter, type Hit } from 'vicinal'
 import { range, wholeVectors } from './helpers/data.js'
-import { rejects, throws } from './helpers/failures.js'
+import { rejects, rejectsWith, throws } from './helpers/failures.js'
 import { nearest } from './helpers/naive.js'
 
 const ids = (hits: readonly Hit<number>[]): number[] => hits.map(({ id }) => id)
@@ -130,4 +130,20 @@ test('a filter finds rows that lie all on one side of the data', async (t) => {
   await index.migrate()
   const filter = await index.idSet(range(2_000, 2_000))
   t.deepEqual(ids(await index.search([0, 0], { filter, k: 5, ef: 10 })), range(5, 2_000))
+})
+
+test('what a filter of the caller throws comes through as it is', async (t) => {
+  const index = new VectorIndex({ dimensions: 1 })
+  await index.add([1], [[1]])
+  for (const reason of [new TypeError('mine'), 'a string', undefined]) {
+    const filter = new Set([1])
+    filter[Symbol.iterator] = () => {
+      throw reason
+    }
+    await rejectsWith(t, index.search([1], { filter }), reason)
+    await rejectsWith(t, index.searchById(1, { filter }), reason)
+    await rejectsWith(t, index.searchBatch([[1]], { filter }), reason)
+    const sync = async (): Promise<unknown> => index.searchSync([1], { filter })
+    await rejectsWith(t, sync(), reason)
+  }
 })

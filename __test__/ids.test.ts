@@ -165,3 +165,15 @@ test('many long strings', async (t) => {
   t.deepEqual([...index.keys()], ids)
   t.true(ids.every((id, i) => index.get(id)![0] === i))
 })
+
+test('a string that is too long is refused with its row', async (t) => {
+  const index = new VectorIndex({ dimensions: 1, idType: 'string' })
+  const longest = 'é'.repeat(2 ** 19 - 1)
+  const message = /^ids: got a string of 1048576 bytes in row 1, expected at most 1048575 bytes of UTF-8$/
+  for (const write of ['add', 'upsert'] as const)
+    await rejects(t, () => index[write](['a', `${longest}é`], [[1], [2]]), 'ERR_INVALID_ARGUMENT', message)
+  throws(t, () => index.addSync(['a', `${longest}é`], [[1], [2]]), 'ERR_INVALID_ARGUMENT', message)
+  t.is(index.size, 0)
+  await index.add([`${longest}x`], [[1]])
+  t.deepEqual([...index.keys()], [`${longest}x`])
+})

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { VectorIndex, type Id, type IdType, type IndexOptions } from 'vicinal'
 import { contents } from './helpers/contents.js'
-import { range, sleep, vectors } from './helpers/data.js'
+import { range, sleep, until, vectors } from './helpers/data.js'
 import { temporaryDirectory } from './helpers/files.js'
 
 const directory = await temporaryDirectory()
@@ -99,7 +99,7 @@ test('what was loaded migrates by itself if it is due', async (t) => {
   const file = newFile()
   await index.save(file)
   const loaded = await VectorIndex.load(file)
-  for (let i = 0; i < 500 && loaded.migration.state !== 'graph'; i++) await sleep(10)
+  await until(() => loaded.migration.state === 'graph')
   t.like(loaded.migration, { state: 'graph', migrated: 199 })
 })
 

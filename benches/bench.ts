@@ -6,7 +6,7 @@ import { describeMachine, describeProject } from './compare/machine.js'
 import { measure } from './compare/measure.js'
 import { parseOptions, USAGE, type Options } from './compare/options.js'
 import { prepare } from './compare/prepare.js'
-import { buildDriver } from './compare/programs.js'
+import { buildAddon, buildDriver } from './compare/programs.js'
 import { progress } from './compare/progress.js'
 import { SCHEMA, type Report, type Run, type Settings } from './compare/report.js'
 import { setUpPeers, whyMissing } from './compare/peers.js'
@@ -27,6 +27,8 @@ async function main(options: Options): Promise<void> {
   for (const note of skipped) progress(note)
   const about = { date: new Date().toISOString(), project: describeProject(), machine: describeMachine() }
   if (peers) setUpPeers()
+  progress('compiling the addon')
+  buildAddon()
   progress('compiling the Rust program')
   // With the peers wherever they are, so that it is not compiled again and again.
   buildDriver(whyMissing('hnsw_rs') === undefined)

@@ -42,10 +42,14 @@ export declare class NativeIndex {
   /** Settles `token` with `[recall, unreachable, samples]`. `ef` 0 is the index's own. */
   verify(token: Token, samples: number, k: number, ef: number, progress: boolean): void
   /**
-   * Writes ids (of numbers the bits) and distances, returns how many. Not for ids of strings; the arrays
-   * must have room for `k`.
+   * A function that searches by what lies in `memory`, writes ids (of numbers the bits) and distances there, and
+   * returns how many. Not for ids of strings. `memory` is `[k, ef, exact, maxDistance]`, the room for hits, ids,
+   * distances (f32), the query (f32).
+   *
+   * What this does without costs as much as the rest of a call: a method, whose `this` has to be found, and an
+   * array for each of these.
    */
-  searchInto(query: Float32Array, request: Float64Array, ids: BigUint64Array, distances: Float32Array, set?: NativeIdSet | undefined | null): number
+  searcher(): (memory: Float64Array, set?: NativeIdSet) => number
   /** Returns however many there are. */
   searchSync(query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null): [Float64Array | BigUint64Array | string[], Float32Array]
   /** Settles `token` with `[ids, distances]`. */
@@ -86,7 +90,10 @@ export interface Description {
   idType: string
 }
 
-/** Makes the next job named `point` (`'add'`, `'search'`, `'migrate'` …) of the process panic. For tests. */
+/**
+ * Makes whoever passes `point` next in this process panic: a job by its name (`'add'`, `'search'`, `'migrate'` …), a
+ * batch of rows in the middle of its `'commit'`, a `'chunk'` of a migration just before it is published. For tests.
+ */
 export declare function failNext(point: string): void
 
 /** What the TypeScript makes a `VicinalError` of. */

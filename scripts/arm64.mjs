@@ -1,8 +1,9 @@
-// `npm run test:arm64`: the core's tests and a trial of the addon on linux-arm64, cross-built with Debian's toolchain and
+// `npm run test:arm64`, and a step of `npm test`: the core's tests and a trial of the addon on linux-arm64, cross-built with Debian's toolchain and
 // run by qemu. All of the toolchain is Debian's: its standard library for arm64 fits no other compiler.
 // Arguments are passed to `cargo test`, such as the name of a test.
 import { copyFileSync, existsSync } from 'node:fs'
 import { delimiter } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { at, npm, run } from './run.mjs'
 import { setUp } from './setup.mjs'
 
@@ -21,17 +22,22 @@ const needed = {
   [qemu]: 'qemu-user-static',
 }
 
-const missing = Object.entries(needed).filter(([file]) => !existsSync(file))
-if (missing.length > 0) explain(missing.map(([, name]) => name))
-else test()
-
-function explain(packages) {
-  console.log(`Skipped: the cross toolchain lacks ${packages.join(', ')}. On Debian 12, as root:
-  dpkg --add-architecture arm64 && apt-get update
-  apt-get install --no-install-recommends ${packages.join(' ')}`)
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const skipped = testArm64(process.argv.slice(2))
+  if (skipped) console.log(skipped)
 }
 
-function test() {
+/** Throws if a test fails. Returns why nothing was tested, if the toolchain is not there. */
+export function testArm64(args = []) {
+  const missing = Object.entries(needed).filter(([file]) => !existsSync(file))
+  if (missing.length === 0) return test(args)
+  const packages = missing.map(([, name]) => name)
+  return `skipped, the cross toolchain lacks ${packages.join(', ')}. On Debian 12, as root:
+  dpkg --add-architecture arm64 && apt-get update
+  apt-get install --no-install-recommends ${packages.join(' ')}`
+}
+
+function test(args) {
   setUp()
   const upper = target.toUpperCase().replaceAll('-', '_')
   const env = {
@@ -43,7 +49,7 @@ function test() {
     [`CC_${target}`]: 'aarch64-linux-gnu-gcc',
   }
   const core = ['--target', target, '--package', 'vicinal-core', '--all-features', '--tests']
-  run('/usr/bin/cargo', ['test', ...core, ...process.argv.slice(2)], { env })
+  run('/usr/bin/cargo', ['test', ...core, ...args], { env })
   run('/usr/bin/cargo', ['build', '--target', target, '--package', 'vicinal-node', '--release'], { env })
   tryAddon(at('target', 'arm64', target, 'release', 'libvicinal_node.so'))
 }

@@ -1,5 +1,7 @@
-// `npm test`: from a fresh clone to every check that there is, stopping at the first that fails.
+// `npm test`: from a fresh clone to every check that there is, stopping at the first that fails. A step that cannot run
+// here returns why.
 import { existsSync, readFileSync } from 'node:fs'
+import { testArm64 } from './arm64.mjs'
 import { at, installed, npm, run, tool } from './run.mjs'
 import { buildNative, buildTypeScript, install } from './setup.mjs'
 
@@ -23,27 +25,32 @@ const steps = {
   'type check': typeCheck,
   ava: () => tool('ava', []),
   package: () => node(at('__test__', 'package', 'run.mjs')),
+  'linux-arm64': () => testArm64(),
 }
 
 process.exitCode = runInOrder() ? 0 : 1
 
 function runInOrder() {
   const report = []
+  let passed = 0
   let failed = 0
   for (const [name, step] of Object.entries(steps)) {
     console.log(`\n── ${name}`)
     const start = performance.now()
+    let skipped
     try {
-      step()
+      skipped = step()
+      if (!skipped) passed++
     } catch (error) {
       console.error(error.message)
       failed = 1
     }
-    const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    report.push(`${failed ? '✗' : '✓'} ${name.padEnd(26)} ${seconds.padStart(6)} s`)
+    const seconds = `${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s`
+    const mark = failed ? '✗' : skipped ? '–' : '✓'
+    report.push(`${mark} ${name.padEnd(26)} ${skipped ?? seconds}`)
     if (failed) break
   }
-  console.log(`\n${report.join('\n')}\n${report.length - failed} passed, ${failed} failed`)
+  console.log(`\n${report.join('\n')}\n${passed} passed, ${failed} failed, ${report.length - passed - failed} skipped`)
   return failed === 0
 }
 

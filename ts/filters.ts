@@ -1,4 +1,4 @@
-import { invalidArgument } from './errors.js'
+import { fromThrown, invalidArgument } from './errors.js'
 import type { IdCodec } from './ids.js'
 import type { NativeIdSet, NativeIds, NativeIndex } from './native.js'
 import type { Id, IdSet } from './types.js'
@@ -47,7 +47,12 @@ export function toFilter(filter: unknown, index: NativeIndex, codec: IdCodec): N
 /** A filter for a synchronous search, which has no other thread to prepare it on. */
 export function toPrepared(filter: unknown, index: NativeIndex, codec: IdCodec): NativeIdSet | undefined {
   const { set, ids } = toFilter(filter, index, codec)
-  return ids === undefined ? set : index.idSetSync(ids)
+  if (ids === undefined) return set
+  try {
+    return index.idSetSync(ids)
+  } catch (error) {
+    throw fromThrown(error)
+  }
 }
 
 /** A `Set` of any realm, or what has its methods. */

@@ -15,21 +15,37 @@ export function toHits<I extends Id>([ids, distances]: NativeHits, count = dista
   return hits
 }
 
+/** Places of a search's memory: what it is asked for, and for how many hits there is room. */
+const REQUEST = 4
+const HEADER = REQUEST + 1
+
 /**
  * Memory that an index's calls pass to the native side, and that it writes to in synchronous searches. It
  * never leaves this package, so nobody can detach it or read half an answer.
  */
 export class Scratch {
-  readonly query: Float32Array
-  readonly #request = new Float64Array(4)
+  readonly #index: NativeIndex
+  readonly #search: ReturnType<NativeIndex['searcher']>
+  readonly #dimensions: number
   readonly #idType: IdType
-  #keys = new BigUint64Array(0)
-  #ids: ArrayLike<Id> = this.#keys
-  #distances = new Float32Array(0)
+  // One array holds it all: see the native `searcher`. The others are views of it.
+  #memory!: Float64Array
+  #request!: Float64Array
+  #ids!: ArrayLike<Id>
+  #distances!: Float32Array
+  #query!: Float32Array
 
-  constructor(dimensions: number, idType: IdType) {
-    this.query = new Float32Array(dimensions)
+  constructor(index: NativeIndex, dimensions: number, idType: IdType) {
+    this.#index = index
+    this.#search = index.searcher()
+    this.#dimensions = dimensions
     this.#idType = idType
+    this.#make(16)
+  }
+
+  /** Where a query may be put, for the next native call. */
+  get query(): Float32Array {
+    return this.#query
   }
 
   /** `[k, ef, exact, maxDistance]`, good for the next native call. */
@@ -42,27 +58,33 @@ export class Scratch {
     return request
   }
 
-  search<I extends Id>(
-    index: NativeIndex,
-    query: Float32Array,
-    search: CheckedSearch,
-    set: NativeIdSet | undefined,
-  ): Hit<I>[] {
-    const request = this.request(search)
+  search<I extends Id>(query: Float32Array, search: CheckedSearch, set: NativeIdSet | undefined): Hit<I>[] {
+    const { k } = search
     try {
-      if (this.#idType === 'string' || search.k > maxKept) return toHits(index.searchSync(query, request, set))
-      if (search.k > this.#keys.length) this.#grow(search.k)
-      const count = index.searchInto(query, request, this.#keys, this.#distances, set)
+      if (this.#idType === 'string' || k > maxKept) {
+        return toHits(this.#index.searchSync(query, this.request(search), set))
+      }
+      if (k > this.#distances.length) this.#make(k)
+      if (query !== this.#query) this.#query.set(query)
+      this.request(search)
+      const count = set === undefined ? this.#search(this.#memory) : this.#search(this.#memory, set)
       return toHits([this.#ids, this.#distances], count)
     } catch (error) {
       throw fromThrown(error)
     }
   }
 
-  #grow(k: number): void {
-    this.#keys = new BigUint64Array(k)
+  #make(room: number): void {
+    const distances = HEADER + room
+    const query = distances + Math.ceil(room / 2)
+    const memory = new Float64Array(query + Math.ceil(this.#dimensions / 2))
+    const { buffer, BYTES_PER_ELEMENT: size } = memory
+    memory[REQUEST] = room
+    this.#memory = memory
+    this.#request = memory.subarray(0, REQUEST)
     // The native side writes the bits of numbers there.
-    this.#ids = this.#idType === 'number' ? new Float64Array(this.#keys.buffer) : this.#keys
-    this.#distances = new Float32Array(k)
+    this.#ids = new (this.#idType === 'number' ? Float64Array : BigUint64Array)(buffer, HEADER * size, room)
+    this.#distances = new Float32Array(buffer, distances * size, room)
+    this.#query = new Float32Array(buffer, query * size, this.#dimensions)
   }
 }

@@ -1,6 +1,7 @@
 import { fromFailure, fromThrown } from './errors.js'
 import { Environment, type Failure } from './native.js'
 import type { CheckedWork } from './options.js'
+import { follow, unfollow } from './signals.js'
 
 /** A promise that waits for the native side. */
 interface Pending {
@@ -53,15 +54,13 @@ export function run<T>(start: (token: number) => void, { work, owner, atOnce = f
       owner,
     }
     pending.set(token, job)
-    if (work.signal !== undefined) follow(work.signal, token, job, atOnce)
+    const { signal } = work
+    if (signal === undefined) return
+    job.onAbort = () => stop(token, job, { error: signal.reason, always: false }, atOnce)
+    follow(signal, job.onAbort)
+    // It may have been aborted by code that ran while the arguments were read.
+    if (signal.aborted) job.onAbort()
   })
-}
-
-function follow(signal: NonNullable<CheckedWork['signal']>, token: number, job: Pending, atOnce: boolean): void {
-  job.onAbort = () => stop(token, job, { error: signal.reason, always: false }, atOnce)
-  signal.addEventListener('abort', job.onAbort)
-  // It may have been aborted by code that ran while the arguments were read.
-  if (signal.aborted) job.onAbort()
 }
 
 function stop(token: number, job: Pending, stopped: NonNullable<Pending['stopped']>, atOnce: boolean): void {
@@ -110,9 +109,10 @@ function fail(token: number, job: Pending, error: unknown): void {
 function settle(token: number, job: Pending, how: () => void): void {
   pending.delete(token)
   how()
-  if (job.onAbort === undefined) return
+  const { signal } = job.work
+  if (signal === undefined || job.onAbort === undefined) return
   try {
-    job.work.signal?.removeEventListener('abort', job.onAbort)
+    unfollow(signal, job.onAbort)
   } catch {
     // A signal of the user's own making; the other messages must be delivered all the same.
   }

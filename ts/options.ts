@@ -38,6 +38,7 @@ const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, exact: false, ma
 
 export function checkIndexOptions(options: unknown): NativeOptions {
   const given = checkObject('options', options, indexNames)
+  const { threshold } = given
   checkOneOf('dtype', given.dtype, ['f32'])
   const migration = checkOneOf('migration', given.migration, ['auto', 'manual'])
   return defined({
@@ -47,7 +48,7 @@ export function checkIndexOptions(options: unknown): NativeOptions {
     m: checkWhole('m', given.m, 2, 256),
     efConstruction: checkWhole('efConstruction', given.efConstruction, 1, maxU32),
     ef: checkWhole('ef', given.ef, 1, maxU32),
-    threshold: given.threshold === Infinity ? Infinity : checkWhole('threshold', given.threshold, 0, maxSafe),
+    threshold: threshold === Infinity ? Infinity : checkWhole('threshold', threshold, 0, maxSafe),
     chunkSize: checkWhole('chunkSize', given.chunkSize, 1, maxU32),
     autoMigrate: migration === undefined ? undefined : migration === 'auto',
     threads: checkThreads(given.threads),
@@ -100,20 +101,24 @@ export function checkPath(path: unknown): string {
 }
 
 function readSearch(given: Given, onProgress: CheckedWork['onProgress']): CheckedSearch {
-  const { k, exact = false, maxDistance = NaN, filter } = given
+  const { k, ef, exact = false, maxDistance, filter, signal } = given
   if (typeof exact !== 'boolean') throw invalidArgument('exact', exact, 'a boolean')
-  if (typeof maxDistance !== 'number' || (given.maxDistance !== undefined && Number.isNaN(maxDistance))) {
-    throw invalidArgument('maxDistance', maxDistance, 'a number')
-  }
+  const bound = checkMaxDistance(maxDistance)
   return {
-    k: k === Infinity && !Number.isNaN(maxDistance) ? Infinity : checkK(k),
-    ef: checkWhole('ef', given.ef, 1, maxSafe) ?? 0,
+    k: k === Infinity && bound !== undefined ? Infinity : checkK(k),
+    ef: checkWhole('ef', ef, 1, maxSafe) ?? 0,
     exact,
-    maxDistance,
+    maxDistance: bound ?? NaN,
     filter,
-    signal: checkSignal(given.signal),
+    signal: checkSignal(signal),
     onProgress,
   }
+}
+
+function checkMaxDistance(maxDistance: unknown): number | undefined {
+  if (maxDistance === undefined) return undefined
+  if (typeof maxDistance === 'number' && !Number.isNaN(maxDistance)) return maxDistance
+  throw invalidArgument('maxDistance', maxDistance, 'a number')
 }
 
 function checkK(k: unknown): number {
@@ -146,17 +151,15 @@ function checkThreads(threads: unknown): number | undefined {
   return checkWhole('threads', threads, 1, 1_024)
 }
 
-/** The object, with each of its properties read once. */
+/** The object, whose properties are then read once each. */
 function checkObject(name: string, value: unknown, allowed: ReadonlySet<string>): Given {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || kindOf(value) !== undefined) {
     throw invalidArgument(name, value, 'an object')
   }
-  const given: Given = {}
   for (const key in value) {
     if (!allowed.has(key)) throw invalidArgument(name, key, `only ${[...allowed].join(', ')}`)
-    given[key] = (value as Given)[key]
   }
-  return given
+  return value as Given
 }
 
 function checkWhole(name: string, value: unknown, min: number, max: number): number | undefined {

@@ -9,8 +9,9 @@ declare global {
 }
 
 /**
- * How far apart two vectors are; smaller is always nearer. `'l2'`: the squared Euclidean distance.
- * `'cosine'`: 1 − cos, in 0 … 2. `'ip'`: the negated inner product.
+ * How far apart two vectors are; smaller is always nearer. `'l2'`: the squared Euclidean distance, in the square of the
+ * values' unit. `'cosine'`: 1 − cos, in 0 … 2, without a unit; a zero vector is refused with `ERR_INVALID_VECTOR`.
+ * `'ip'`: the negated inner product, which may be below 0.
  */
 export type Metric = 'l2' | 'cosine' | 'ip'
 
@@ -77,7 +78,7 @@ export interface Work {
   signal?: Signal | undefined
   /**
    * Called with the progress, at most every 50 ms, and a last time with `done` = `total`. If it throws, the
-   * call is aborted and rejects with that error.
+   * call is aborted and rejects with that error, even if its work turns out to be done.
    */
   onProgress?: ((progress: Progress) => void) | undefined
 }
@@ -86,9 +87,9 @@ export interface Work {
 export interface IndexOptions {
   /** Values a vector, 1 … 65,536. */
   dimensions: number
-  /** `'l2'` by default. */
+  /** What distances are, and which rows are refused: {@link Metric}. `'l2'` by default. */
   metric?: Metric | undefined
-  /** `'number'` by default. */
+  /** What ids are: {@link Id}. `'number'` by default. */
   idType?: IdType | undefined
   /** How rows are kept: 32-bit floats. */
   dtype?: 'f32' | undefined
@@ -103,7 +104,7 @@ export interface IndexOptions {
   ef?: number | undefined
   /** The number of rows that starts the graph. 5,000 by default; 0: the first; `Infinity`: always exact. */
   threshold?: number | undefined
-  /** Rows that a migration publishes at once: the grain of progress, pause and steps. */
+  /** Rows that a migration publishes at once, at least 1: the grain of progress and steps. 1,000 by default. */
   chunkSize?: number | undefined
   /** Whether the migration into the graph starts by itself. `'auto'` by default. */
   migration?: 'auto' | 'manual' | undefined
@@ -171,16 +172,17 @@ export interface IndexStats {
   tail: number
   /** Nodes on each level of the graph, level 0 first. */
   levels: number[]
-  /** Links per node of level 0. */
+  /** Links a node of level 0 has on average, taken from at most 10,000 rows, evenly spread; 0 without a graph. */
   meanDegree: number
-  /** Links chosen per node. */
+  /** Links chosen per node: what was given, or chosen when the graph was begun. */
   m: number
-  /** Bytes by purpose. */
+  /** Bytes of memory in use, by purpose. What is reserved beyond it does not count. */
   bytes: { vectors: number; codes: number; links: number; ids: number; total: number }
-  /** The instruction set that distances are computed with. */
+  /** The instruction set that distances are computed with: `'scalar'`, `'avx2'`, `'avx512'` or `'neon'`. */
   simd: string
-  /** Threads that the index works on. */
+  /** Threads that build, and as many that search; shared with other indexes unless the index has its own. */
   threads: number
+  /** Where the migration into the graph stands. */
   migration: Migration
 }
 
@@ -260,8 +262,11 @@ export interface VectorIndex<I extends Id = number> {
   readonly size: number
   /** Values a vector. */
   readonly dimensions: number
+  /** What distances are. */
   readonly metric: Metric
+  /** The type of the ids. Ids of another type are refused with `ERR_INVALID_ARGUMENT` everywhere. */
   readonly idType: IdType
+  /** How rows are kept: 32-bit floats, 4 bytes a value. */
   readonly dtype: 'f32'
   /** Where the migration into the graph stands. */
   readonly migration: Migration
@@ -273,10 +278,14 @@ export interface VectorIndex<I extends Id = number> {
   migrate(work?: Work): Promise<{ vectors: number; seconds: number }>
   /** Inserts at most so many rows, by default `chunkSize`; resolves with how many still wait. */
   migrateStep(maxVectors?: number): Promise<number>
-  /** Stops the migration after the chunk at hand; a pending {@link VectorIndex.migrate} stays pending. */
+  /**
+   * Stops the migration within a moment; what of the chunk at hand is not published waits with the rest. A pending
+   * {@link VectorIndex.migrate} stays pending.
+   */
   pauseMigration(): void
   /** Undoes {@link VectorIndex.pauseMigration}. */
   resumeMigration(): void
+  /** The figures of the index as it is now: counts of rows, nodes and links, and bytes. Throws `ERR_CLOSED`. */
   stats(): IndexStats
   /** Measures the recall of the index on its own rows, against an exact scan. */
   verify(options?: VerifyOptions): Promise<Verification>

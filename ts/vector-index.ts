@@ -32,7 +32,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     this.metric = metric as Metric
     this.idType = idType as IdType
     this.#codec = codecs[this.idType]
-    this.#scratch = new Scratch(dimensions, this.idType)
+    this.#scratch = new Scratch(this.#native, dimensions, this.idType)
   }
 
   static async load<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
@@ -41,7 +41,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     checkAborted(work)
     const native = await run<NativeIndex>(
       (token) => NativeIndex.load(environment, token, file, threads, idType, work.onProgress !== undefined),
-      { work },
+      { work, atOnce: true },
     )
     native.account()
     return new Index<I>(native)
@@ -114,8 +114,8 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   searchSync(query: Vector, given?: SearchOptions<I>): Hit<I>[] {
     const search = this.#beginSearch(options.checkSearch(given))
-    const set = search.filter === undefined ? undefined : this.#prepare(search.filter)
-    return this.#scratch.search<I>(this.#native, toQuery(query, this.#scratch.query), search, set)
+    const set = toPrepared(search.filter, this.#native, this.#codec)
+    return this.#scratch.search<I>(toQuery(query, this.#scratch.query), search, set)
   }
 
   async searchById(id: I, given?: SearchOptions<I>): Promise<Hit<I>[]> {
@@ -135,6 +135,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     const [ids, distances, counts] = await this.#run<[BatchHits['ids'], Float32Array, Uint32Array]>(
       (token) => this.#native.searchBatch(token, values, request, filter.set, filter.ids, progress),
       search,
+      true,
     )
     return { ids, distances, counts }
   }
@@ -189,6 +190,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     const found = await this.#run<[number, number, number]>(
       (token) => this.#native.verify(token, samples, k, ef, work.onProgress !== undefined),
       work,
+      true,
     )
     return { recall: found[0], unreachable: found[1], samples: found[2] }
   }
@@ -235,10 +237,6 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     if (list.count !== rows.count)
       throw invalidArgument('ids.length', list.count, `the number of vectors, ${rows.count}`)
     return [list, rows]
-  }
-
-  #prepare(filter: unknown): NativeIdSet | undefined {
-    return this.#sync(() => toPrepared(filter, this.#native, this.#codec))
   }
 
   #run<T>(start: (token: number) => void, work = noWork, atOnce = false): Promise<T> {

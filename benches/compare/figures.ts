@@ -1,7 +1,7 @@
 // The figures that the project holds itself to, of what a run has measured.
 import { speedAt } from './curves.js'
 import { megabytes, whole } from './format.js'
-import type { Live, Point, Run, System } from './report.js'
+import type { Live, Overhead, Run, System } from './report.js'
 
 export interface Figure {
   what: string
@@ -23,7 +23,8 @@ export function figures(run: Run): Figure[] {
     ...(node && hnswlib ? beside(node, hnswlib, { least: 2.5, aim: 5 }) : []),
     ...(node && faiss ? [building(node, faiss)] : []),
     ...(rust && hnswlib ? [0.95, 0.99].flatMap((target) => querying(rust, hnswlib, target)) : []),
-    ...(node && rust ? calls(node, rust) : []),
+    ...(run.overhead ? [call(run.overhead)] : []),
+    ...(node ? threads(node) : []),
     ...(run.live ? background(run.live) : []),
     ...(node ? peak(node) : []),
   ]
@@ -83,22 +84,22 @@ function querying(rust: System, hnswlib: System, target: number): Figure[] {
   ]
 }
 
-/** What a call from Node costs, and what a second thread gives. */
-function calls(node: System, rust: System): Figure[] {
-  const { single, batch, batch2 } = at64(node)?.ways ?? {}
-  const call = at64(rust)?.ways.single
-  if (!single || !batch || !batch2 || !call) return []
-  const [sync, plain] = [1e6 / single.qps, 1e6 / call.qps]
+function call({ ef, rust, searchSync, difference }: Overhead): Figure {
+  return {
+    what: `searchSync over the Rust call at ef ${ef}, µs more`,
+    ours: searchSync.toFixed(1),
+    other: rust.toFixed(1),
+    value: difference,
+    least: 3,
+    aim: 1,
+    smaller: true,
+  }
+}
+
+function threads({ points }: System): Figure[] {
+  const { batch, batch2 } = points.find(({ ef }) => ef === 64)?.ways ?? {}
+  if (!batch || !batch2) return []
   return [
-    {
-      what: 'searchSync over the Rust call at ef 64, µs more',
-      ours: sync.toFixed(1),
-      other: plain.toFixed(1),
-      value: sync - plain,
-      least: 3,
-      aim: 1,
-      smaller: true,
-    },
     {
       what: 'searchBatch on 2 threads over 1 at ef 64, queries/s',
       ours: whole(batch2.qps),
@@ -108,10 +109,6 @@ function calls(node: System, rust: System): Figure[] {
       aim: 1.95,
     },
   ]
-}
-
-function at64({ points }: System): Point | undefined {
-  return points.find(({ ef }) => ef === 64)
 }
 
 function background({ migration, latency, stream }: Live): Figure[] {

@@ -6,7 +6,10 @@ import type { Input } from './prepare.js'
 import { whyMissing } from './peers.js'
 import { root } from './programs.js'
 import { progress } from './progress.js'
-import type { Build, Live, Point, Run, Settings, Speed, System, Way } from './report.js'
+import type { Build, Live, Overhead, Point, Run, Settings, Speed, System, Way } from './report.js'
+
+/** Where the overhead of a call from Node is taken. */
+const OVERHEAD_EF = 64
 
 /** A program that has built, and what it has said so far. */
 interface Candidate {
@@ -43,10 +46,9 @@ export async function measure(input: Input, chosen: readonly Spec[], settings: S
   await searchInTurns(each, settings)
   const full = candidates.find(({ entry }) => entry.spec.id === 'vicinal' && entry.rows === input.info.rows)
   for (const { driver } of candidates) if (driver !== full?.driver) await driver.close()
-  const live =
-    full === undefined ? null : ((await attempt(full.entry, missing, () => measureLive(full.driver))) ?? null)
+  const alone = full === undefined ? { overhead: null, live: null } : await measureAlone(full)
   await full?.driver.close()
-  return { data: input.info, systems: candidates.map(({ system }) => system), missing, live }
+  return { data: input.info, systems: candidates.map(({ system }) => system), missing, ...alone }
 }
 
 async function build(entry: Entry, input: Input): Promise<Candidate> {
@@ -116,9 +118,12 @@ function medians(answers: readonly Answer[]): Answer {
   )
 }
 
-function measureLive(driver: Driver): Promise<Live> {
-  progress('vicinal (Node): migrating while queried')
-  return driver.ask<Live>('live')
+/** What only vicinal from Node is asked for, while no other system is there. */
+async function measureAlone({ driver, system: { name } }: Candidate): Promise<Pick<Run, 'overhead' | 'live'>> {
+  progress(`${name}: searchSync beside Rust calls`)
+  const overhead = await driver.ask<Overhead>(`overhead ${OVERHEAD_EF}`)
+  progress(`${name}: migrating while queried`)
+  return { overhead, live: await driver.ask<Live>('live') }
 }
 
 /** What the work gives; undefined, and the reason noted, where a peer fails. That of the index itself ends the run. */

@@ -14,6 +14,7 @@ export const interpreter = here('.venv', 'bin', 'python')
 /** No files beside the sources. */
 export const pythonEnv = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' }
 
+const napi = join(root, 'node_modules', '.bin', 'napi')
 const target = join(root, 'target', 'compare')
 export const driverBinary = join(target, 'release', 'vicinal-compare')
 
@@ -22,6 +23,13 @@ export function buildDriver(peers: boolean): void {
   const manifest = join(root, 'crates', 'compare', 'Cargo.toml')
   const args = ['build', '--release', '--quiet', '--locked', '--manifest-path', manifest, '--target-dir', target]
   execFileSync('cargo', peers ? [...args, '--features', 'peers'] : args, { cwd: root, stdio: 'inherit' })
+}
+
+/** Builds the addon that vicinal is measured with from Node: see drivers/addon.ts. */
+export function buildAddon(): void {
+  const options = `--manifest-path crates/node/Cargo.toml --package vicinal-node --package-json-path package.json
+    --output-dir benches/out/native --release --features bench`
+  execFileSync(napi, ['build', ...options.split(/\s+/)], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 export function runNode(script: string, args: readonly string[]): void {

@@ -46,6 +46,7 @@ export interface Run {
   systems: System[]
   /** Systems that were asked for and are not among `systems`, or not with all of their figures. */
   missing: { system: string; reason: string }[]
+  overhead: Overhead | null
   live: Live | null
 }
 
@@ -101,6 +102,15 @@ export interface Speed {
   qps: number
   p50?: number
   p99?: number
+}
+
+/** Microseconds a query of vicinal, in one process and on one index that both are asked in turn; medians. */
+export interface Overhead {
+  ef: number
+  rust: number
+  searchSync: number
+  /** The median of the differences between blocks of queries that follow each other. */
+  difference: number
 }
 
 /** What only the index itself is asked for: how it fares while it migrates. Seconds, and milliseconds where said. */

@@ -41,6 +41,7 @@ export interface Commands {
   build: () => Promise<object>
   recall: (ef: number) => Promise<object>
   search: (ef: number) => Promise<object>
+  overhead?: (ef: number) => Promise<object>
   live?: () => Promise<object>
 }
 

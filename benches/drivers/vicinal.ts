@@ -1,13 +1,15 @@
 // Measures vicinal from Node, with its defaults; see benches/README.md for the commands. `single` is searchSync, `batch`
-// is searchBatch on 1 thread and `batch2` on 2; `live` closes all of this and measures fresh indexes while they migrate.
+// is searchBatch on 1 thread and `batch2` on 2; `overhead` compares searchSync with Rust calls on the same index; `live` closes all of this and measures fresh indexes while they migrate.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { rustSearches } from './addon.js'
 import { VectorIndex } from 'vicinal'
 import { timed } from '../../examples/measure.js'
 import { measureLive, LIVE_ROWS } from './live.js'
 import { K, loadAccepted, loadBase, loadQueries, measureBuild, readOptions } from './node.js'
 import { recall, serve, timeSingles, type Commands, type Data, type Queries, type Speed } from './node.js'
+import { measureOverhead } from './overhead.js'
 import { add, open } from './streaming.js'
 
 const BATCH = 10_000
@@ -19,6 +21,7 @@ class Vicinal implements Commands {
   #queries!: Queries
   #accepted!: Set<number>[]
   #index!: VectorIndex
+  #fromRust!: ReturnType<typeof rustSearches>
   /** The same index, saved and opened with 1 thread. */
   #single!: VectorIndex
   /** The beginning of the data, for `live`. */
@@ -35,6 +38,7 @@ class Vicinal implements Commands {
     const data = await loadBase(options)
     const { rows, dimensions } = data
     const index = open(data)
+    this.#fromRust = rustSearches()
     const built = await measureBuild(async () => {
       for (let first = 0; first < rows; first += BATCH) await add(data, index, first, Math.min(first + BATCH, rows))
       await index.migrate()
@@ -64,6 +68,12 @@ class Vicinal implements Commands {
       batch: await batch(this.#single),
       batch2: await batch(this.#index),
     }
+  }
+
+  overhead = async (ef: number): Promise<object> => {
+    const searchSync = (query: Float32Array) => this.#index.searchSync(query, { k: K, ef })
+    const { timed: queries, singles } = this.#queries
+    return { ef, ...measureOverhead(singles, searchSync, queries, (block) => this.#fromRust(block, K, ef)) }
   }
 
   live = async (): Promise<object> => {

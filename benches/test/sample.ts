@@ -31,7 +31,7 @@ export function report(run: Partial<Run>): Report {
     machine: { ...machine, load: 0 },
     settings: { k: 10, efs: [24, 64, 200], passes: 3, timedQueries: 2000, buildThreads: 2, searchThreads: 1 },
     skipped: [],
-    runs: [{ data: { ...data, metric: 'l2' }, systems: [], missing: [], live: null, ...run }],
+    runs: [{ data: { ...data, metric: 'l2' }, systems: [], missing: [], overhead: null, live: null, ...run }],
   }
 }
 

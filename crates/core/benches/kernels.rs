@@ -14,6 +14,9 @@ mod distance;
 #[allow(dead_code, reason = "only the error for refused memory is used")]
 #[path = "../src/error.rs"]
 mod error;
+#[allow(dead_code, reason = "some kernels return keys")]
+#[path = "../src/topk.rs"]
+mod topk;
 
 const LENGTHS: [usize; 3] = [128, 384, 1536];
 /// More than any cache holds.

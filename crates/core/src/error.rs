@@ -75,7 +75,7 @@ fn at_row(row: &Option<usize>) -> String {
 }
 
 /// What a caught panic said.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a message").to_string()
+    text.unwrap_or("a panic without a message")
 }

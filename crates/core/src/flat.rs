@@ -30,19 +30,21 @@ pub(crate) fn scan(
     }
 }
 
-/// Pushes every one of `slots` at its distance from each of `queries`, if that is at most `max_distance`, to the
-/// query's top. The queries are packed, and the rows stream past them: each is read once for all of them.
+/// Pushes every one of `slots` at its distance from each of `queries` to the query's top. The queries are packed, and the
+/// rows stream past them: each is read once for all of them. Their distances differ in the last bits from those of
+/// [`scan`]. `check` is asked between work units.
 pub(crate) fn scan_many(
     rows: RowsView<'_>,
     queries: &[Query<'_>],
     mut slots: impl Iterator<Item = u32>,
-    max_distance: f32,
     tops: &mut [TopK],
+    check: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let mut panels = Panels::default();
     pack(queries, &mut panels)?;
     let mut distances = vec![0.0; GROUP * panels.width()];
     loop {
+        check()?;
         let group: Vec<u32> = slots.by_ref().take(GROUP).collect();
         if group.is_empty() {
             return Ok(());
@@ -51,10 +53,35 @@ pub(crate) fn scan_many(
         rows.tile(&group, queries, &panels, distances);
         for (&slot, distances) in group.iter().zip(distances.chunks(panels.width())) {
             for (&distance, top) in distances.iter().zip(tops.iter_mut()) {
-                if distance <= max_distance {
-                    top.push(Key::new(distance, slot));
-                }
+                top.push(Key::new(distance, slot));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::options::Metric;
+    use crate::vectors::{Rows, Space};
+
+    #[test]
+    fn a_scan_for_many_stops_between_work_units() {
+        let rows = Rows::new(Space::new(Metric::L2, 2));
+        let mut writer = rows.writer();
+        (0..1_000u16).for_each(|row| writer.push(&[row.into(), 0.0]).unwrap());
+        writer.publish();
+        let (view, asked) = (rows.view(), Cell::new(0));
+        let mut tops = [TopK::of(1_000)];
+        let check = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 4 { Err(Error::Cancelled) } else { Ok(()) }
+        };
+        let result = scan_many(view, &[view.query(0)], 0..1_000, &mut tops, check);
+        assert!(matches!(result, Err(Error::Cancelled)));
+        assert_eq!(tops[0].sorted().len(), 3 * GROUP);
     }
 }

@@ -6,8 +6,11 @@
 #![deny(unsafe_code)]
 
 mod bits;
+mod codes;
 mod distance;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod flat;
 mod graph;
 mod ids;
@@ -22,7 +25,7 @@ mod topk;
 mod vectors;
 mod work;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
 pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migration, MigrationState, Stats, Verified};
 pub use migration::{Migrated, MigrationDone};

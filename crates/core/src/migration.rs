@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
-use crate::work::{Phase, Work};
+use crate::work::Work;
 
 /// How long a paused run waits before it asks its waiters whether they have cancelled.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -42,6 +42,11 @@ pub(crate) struct Migrator {
 pub(crate) struct Control {
     /// Ends of regions, rising; rows below the last may be inserted.
     cuts: VecDeque<usize>,
+    /// Whether the last region still grows: rows that gather while nothing is due, or that wait to be moved by hand, are
+    /// one region.
+    is_gathering: bool,
+    /// Rows below it are, or will be, in a graph that was built anew.
+    rebuilt: usize,
     /// Whether new rows start a run by themselves, once there are enough.
     auto: bool,
     threshold: usize,
@@ -51,9 +56,30 @@ pub(crate) struct Control {
     pub(crate) running: bool,
     pub(crate) closed: bool,
     /// Why the last run stopped, until somebody was told.
-    pub(crate) error: Option<Error>,
+    error: Option<Error>,
+    /// What the panic said that may have left the index half changed: nothing is inserted any more.
+    broken: Option<Error>,
     waiters: Vec<Waiter>,
 }
+
+/// Somebody who wants to hear how far the run is with some rows.
+pub(crate) struct Listener {
+    pub(crate) work: Work,
+    pub(crate) rows: Range<usize>,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Insert rows of the region that ends here.
+    Insert(usize),
+    /// Build the graph anew, of all rows below.
+    Rebuild(usize),
+}
+
+/// A batch of at least one row in so many is moved by building the graph anew: a row costs about as much less in a bulk
+/// build than by insertion (docs/performance.md).
+const REBUILD_FROM: usize = 8;
 
 struct Waiter {
     work: Work,
@@ -68,6 +94,8 @@ impl Migrator {
     pub(crate) fn new(auto: bool, threshold: usize) -> Self {
         let control = Control {
             cuts: VecDeque::new(),
+            is_gathering: false,
+            rebuilt: 0,
             auto,
             threshold,
             is_due: threshold == 0,
@@ -75,6 +103,7 @@ impl Migrator {
             running: false,
             closed: false,
             error: None,
+            broken: None,
             waiters: Vec::new(),
         };
         Self {
@@ -99,11 +128,14 @@ impl Migrator {
         self.control().cut(len, live);
     }
 
-    /// Rows were removed.
+    /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
     pub(crate) fn shrink(&self, live: usize) {
         let mut control = self.control();
+        let was_due = control.is_due;
         control.is_due = live >= control.threshold;
-        self.interrupt();
+        if was_due && !control.is_due {
+            self.interrupt();
+        }
     }
 
     /// All rows are gone: `replace` takes them away, unseen by whoever holds the control.
@@ -111,6 +143,8 @@ impl Migrator {
         let mut control = self.control();
         let replaced = replace();
         control.cuts.clear();
+        control.is_gathering = false;
+        control.rebuilt = 0;
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target) = (0, 0);
@@ -126,6 +160,12 @@ impl Migrator {
 
     pub(crate) fn close(&self) {
         self.control().closed = true;
+        self.interrupt();
+    }
+
+    /// Nothing is to be built any more on what a panic left behind; the first one counts.
+    pub(crate) fn poison(&self, message: &str) {
+        self.control().broken.get_or_insert_with(|| Error::Internal(message.to_string()));
         self.interrupt();
     }
 
@@ -162,14 +202,28 @@ impl Migrator {
 
 impl Control {
     fn cut(&mut self, len: usize, live: usize) {
-        let was_due = std::mem::replace(&mut self.is_due, live >= self.threshold);
-        // What came together before anything was due, or what waits to be moved by hand, is one region.
-        if !was_due || !self.auto {
-            self.cuts.clear();
+        self.is_due = live >= self.threshold;
+        if self.is_gathering {
+            self.cuts.pop_back();
         }
         if self.cuts.back().is_none_or(|&last| last < len) {
+            let last = self.cuts.back().copied().unwrap_or(0);
             self.cuts.push_back(len);
+            self.is_gathering = !self.is_due || !self.auto;
+            if !self.is_gathering && is_rebuild_due(last, self.rebuilt, len) {
+                self.rebuilt = len;
+            }
         }
+    }
+
+    /// What to do next if `migrated` rows are in the graph.
+    pub(crate) fn next(&mut self, migrated: usize) -> Option<Next> {
+        let region = self.next_region(migrated)?;
+        // A region that grows is decided on when its turn comes.
+        if self.is_gathering && is_rebuild_due(migrated, self.rebuilt, region) {
+            self.rebuilt = region;
+        }
+        Some(if self.rebuilt > migrated { Next::Rebuild(self.rebuilt) } else { Next::Insert(region) })
     }
 
     /// Rows below it may be inserted.
@@ -193,7 +247,33 @@ impl Control {
     /// Whether a run has something to do, for somebody who wants it.
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
-        !self.closed && !self.paused && self.is_due && is_wanted && migrated < self.end()
+        !self.closed && !self.is_held() && self.is_due && is_wanted && migrated < self.end()
+    }
+
+    /// Whether nothing runs although somebody may want it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.paused || self.broken.is_some()
+    }
+
+    /// The run stops with `error`.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.paused = true;
+        self.error = Some(error);
+    }
+
+    /// Why the migration stands still, if that is not somebody's wish.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.error.as_ref().or(self.broken.as_ref())
+    }
+
+    /// What a new caller is told at once: that of the last run's failure only the first.
+    pub(crate) fn refusal(&mut self) -> Option<Error> {
+        if self.closed { Some(Error::Closed) } else { self.error.take().or_else(|| self.broken.clone()) }
+    }
+
+    /// Refuses to change an index that a panic broke.
+    pub(crate) fn check_sound(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// Whether somebody who waits has cancelled.
@@ -211,20 +291,28 @@ impl Control {
         let target = self.end();
         self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
     }
+}
 
-    /// Tells those who wait how far the run is; `live` counts live rows.
-    pub(crate) fn report(&self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) {
-        for waiter in &self.waiters {
-            let (from, target) = (waiter.from, waiter.target.max(waiter.from));
-            waiter.work.report(Phase::Insert, live(from..migrated.clamp(from, target)), live(from..target));
-        }
+/// Whether the graph should be built anew of `len` rows, when those after `last` have come together and the last time it
+/// had `rebuilt`. Depends on counts alone, so that the same calls give the same graph.
+fn is_rebuild_due(last: usize, rebuilt: usize, len: usize) -> bool {
+    (len - last) * REBUILD_FROM >= len || len >= 2 * rebuilt
+}
+
+impl Control {
+    /// Those who wait and want to hear how far the run is: to be told without the lock held.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        let listening = self.waiters.iter().filter(|waiter| waiter.work.on_progress.is_some());
+        let listener =
+            |waiter: &Waiter| Listener { work: waiter.work.clone(), rows: waiter.from..waiter.target.max(waiter.from) };
+        listening.map(listener).collect()
     }
 
     /// Takes out those who got what they waited for, who have cancelled, and everybody when nothing more will come.
     /// To be called without the lock held.
     pub(crate) fn settled(&mut self, migrated: usize, live: &dyn Fn(Range<usize>) -> usize) -> Vec<Box<dyn FnOnce()>> {
-        let nothing_more = self.closed || !self.is_due || self.error.is_some();
-        let failure = self.error.clone().filter(|_| !self.waiters.is_empty());
+        let nothing_more = self.closed || !self.is_due || self.failure().is_some();
+        let failure = self.failure().cloned().filter(|_| !self.waiters.is_empty());
         let closed = self.closed;
         let is_settled = |waiter: &mut Waiter| migrated >= waiter.target || waiter.work.is_cancelled() || nothing_more;
         let settled: Vec<Waiter> = self.waiters.extract_if(.., is_settled).collect();
@@ -248,5 +336,44 @@ impl Control {
             Box::new(move || (waiter.done)(outcome)) as Box<dyn FnOnce()>
         };
         settled.into_iter().map(tell).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regions(migrator: &Migrator) -> Vec<usize> {
+        migrator.control().cuts.iter().copied().collect()
+    }
+
+    #[test]
+    fn removals_interrupt_a_run_only_when_it_is_not_due_any_more() {
+        let migrator = Migrator::new(true, 10);
+        migrator.cut(20, 20);
+        for (live, interrupted) in [(15, false), (10, false), (9, true)] {
+            migrator.shrink(live);
+            assert_eq!(migrator.is_interrupted(), interrupted, "{live} live rows");
+        }
+        migrator.clear_interruption();
+        migrator.shrink(8);
+        assert!(!migrator.is_interrupted(), "there is no run to interrupt");
+    }
+
+    #[test]
+    fn rows_that_gather_below_the_threshold_are_one_region() {
+        let migrator = Migrator::new(true, 10);
+        [(3, 3), (6, 6), (12, 12), (14, 14)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [12, 14]);
+        migrator.shrink(4);
+        [(16, 6), (17, 7), (22, 12), (23, 13)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [12, 14, 22, 23], "what was due before keeps its ends");
+    }
+
+    #[test]
+    fn rows_that_wait_to_be_moved_by_hand_are_one_region() {
+        let migrator = Migrator::new(false, 10);
+        [(3, 3), (12, 12), (12, 12), (14, 14)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
+        assert_eq!(regions(&migrator), [14]);
     }
 }

@@ -52,7 +52,7 @@ pub struct Options {
     pub ef: usize,
     /// The number of live rows from which on a graph is kept. `None`: never.
     pub threshold: Option<usize>,
-    /// Rows that a migration publishes at once.
+    /// Rows that a migration publishes at once; of more than 4,096 as many.
     pub chunk_size: usize,
     /// Whether the migration starts by itself.
     pub auto_migrate: bool,

@@ -1,25 +1,31 @@
 //! The threads: some that build, at a lower priority, some that answer queries, and the gate at which the former give
 //! way to the latter.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
 
-/// How long a background task gives way before it looks again whether queries still run.
+/// How long a background task gives way before it looks again whether there is a turn for it.
 const PATIENCE: Duration = Duration::from_millis(1);
+
+/// How long a core is left free after a query. A thread that stopped for one and went on after it would do more harm than
+/// one that never stopped: Linux prefers a thread that has just woken up to one that has used up its share, such as the
+/// one that waits for the answer, whatever their priorities, and leaves it the core up to the next tick, 4 ms later.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// The threads of one index, or of all those that did not ask for their own.
 pub(crate) struct Pools {
     threads: usize,
     build: rayon::ThreadPool,
     queries: Arc<QueryQueue>,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl Pools {
@@ -42,8 +48,18 @@ impl Pools {
         self.threads
     }
 
+    /// The turns of background work that ends when `stopped` says so.
+    pub(crate) fn turns<'a>(&'a self, stopped: &'a (dyn Fn() -> bool + Sync)) -> Turns<'a> {
+        Turns { gate: &self.gate, stopped }
+    }
+
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Announces a query that runs on the calling thread. Those of query threads were announced when they were queued.
+    pub(crate) fn enter(&self) -> Option<Passage> {
+        (!IS_QUERY_THREAD.get()).then(|| Passage::new(&self.gate))
     }
 
     /// Runs `work` on the build threads, where it may use rayon's parallel iterators.
@@ -53,7 +69,12 @@ impl Pools {
 
     /// Queues `task` for the query threads: first in, first out.
     pub(crate) fn spawn_query(&self, task: impl FnOnce() + Send + 'static) {
-        self.queries.push(Box::new(task));
+        // From here on, so that there is a core for it when its thread has woken up.
+        let passage = Passage::new(&self.gate);
+        self.queries.push(Box::new(move || {
+            task();
+            drop(passage);
+        }));
     }
 
     fn start(threads: usize) -> Result<Arc<Self>> {
@@ -66,7 +87,7 @@ impl Pools {
             .build()
             .map_err(|error| failed(&error))?;
         let queries = Arc::new(QueryQueue::default());
-        let pools = Self { threads, build, queries: queries.clone(), gate: Gate::new(cores()) };
+        let pools = Self { threads, build, queries: queries.clone(), gate: Arc::new(Gate::new(cores())) };
         for index in 0..threads {
             let queries = queries.clone();
             let builder = thread::Builder::new().name(format!("vicinal-query-{index}"));
@@ -87,6 +108,10 @@ fn cores() -> usize {
 }
 
 type Task = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    static IS_QUERY_THREAD: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Tasks for the query threads.
 #[derive(Default)]
@@ -115,6 +140,7 @@ impl QueryQueue {
     /// A query thread: runs tasks until the queue is closed and empty. A task that panics is its caller's to catch; if
     /// it did not, the thread goes on.
     fn serve(&self) {
+        IS_QUERY_THREAD.set(true);
         while let Some(task) = self.next() {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(task));
         }
@@ -136,55 +162,93 @@ impl QueryQueue {
 
 /// Where background work gives way to queries.
 ///
-/// Queries announce themselves with [`Gate::enter`]; background tasks call [`Gate::give_way`] between work units of
-/// some tens of microseconds. While queries run, only as many build threads go on as leave a core to each of them, but
-/// always one, so that the work ends under any load (at a lower priority: see [`crate::os`]).
+/// A query is announced by a [`Passage`], from the moment that it is queued. Background tasks take a [`Turn`] for each
+/// work unit of some tens of microseconds. While there are queries, only as many turns are given as leave a core to each
+/// of them, but always one, so that the work ends under any load (at a lower priority: see [`crate::os`]). For a while
+/// after the last query a core is left to the next one.
 pub(crate) struct Gate {
     cores: usize,
     queries: AtomicUsize,
-    lock: Mutex<()>,
-    empty: Condvar,
+    turns: AtomicUsize,
+    start: Instant,
+    /// Until when a core is left free, in microseconds after `start`.
+    linger_until: AtomicU64,
 }
 
-/// A query that runs, until dropped.
-pub(crate) struct Passage<'a>(&'a Gate);
+/// A query that is queued or runs, until dropped.
+pub(crate) struct Passage(Arc<Gate>);
+
+/// The turns of one background work, which asks for the next before each work unit.
+#[derive(Clone, Copy)]
+pub(crate) struct Turns<'a> {
+    gate: &'a Gate,
+    stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Turns<'a> {
+    /// Gives way to queries, then the right to do a work unit; `None` to stop.
+    pub(crate) fn next(&self) -> Option<Turn<'a>> {
+        let turn = self.gate.turn();
+        (!(self.stopped)()).then_some(turn)
+    }
+}
+
+/// A work unit of a background task, until dropped. To be taken where its work is done: a task that waits for others
+/// must not hold one.
+pub(crate) struct Turn<'a>(&'a Gate);
 
 impl Gate {
     fn new(cores: usize) -> Self {
-        Self { cores, queries: AtomicUsize::new(0), lock: Mutex::new(()), empty: Condvar::new() }
+        Self {
+            cores,
+            queries: AtomicUsize::new(0),
+            turns: AtomicUsize::new(0),
+            start: Instant::now(),
+            linger_until: AtomicU64::new(0),
+        }
     }
 
-    pub(crate) fn enter(&self) -> Passage<'_> {
-        self.queries.fetch_add(1, Ordering::Relaxed);
-        Passage(self)
-    }
-
+    /// Waits for a turn.
     #[inline]
-    pub(crate) fn give_way(&self) {
-        if self.queries.load(Ordering::Relaxed) > 0 {
-            self.wait();
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        while !self.try_turn() {
+            // Nobody is woken when a turn or a query ends: in most cases the next one follows at once.
+            thread::sleep(PATIENCE);
         }
+        Turn(self)
     }
 
-    #[cold]
-    fn wait(&self) {
-        let thread = rayon::current_thread_index().unwrap_or(0);
-        loop {
-            let queries = self.queries.load(Ordering::Relaxed);
-            if queries == 0 || thread < self.cores.saturating_sub(queries).max(1) {
-                return;
-            }
-            let mut lock = self.lock.lock();
-            self.empty.wait_for(&mut lock, PATIENCE);
-        }
+    fn try_turn(&self) -> bool {
+        let queries = self.queries.load(Ordering::Relaxed);
+        let is_lingering = || self.now() < self.linger_until.load(Ordering::Relaxed);
+        let taken = if queries > 0 { queries } else { usize::from(is_lingering()) };
+        let most = if taken == 0 { usize::MAX } else { self.cores.saturating_sub(taken).max(1) };
+        let take = |turns| (turns < most).then_some(turns + 1);
+        self.turns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
     }
 }
 
-impl Drop for Passage<'_> {
+impl Passage {
+    fn new(gate: &Arc<Gate>) -> Self {
+        gate.queries.fetch_add(1, Ordering::Relaxed);
+        Self(gate.clone())
+    }
+}
+
+impl Drop for Passage {
     fn drop(&mut self) {
-        if self.0.queries.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.empty.notify_all();
-        }
+        self.0.linger_until.store(self.0.now() + LINGER.as_micros() as u64, Ordering::Relaxed);
+        self.0.queries.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.turns.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -215,18 +279,70 @@ mod tests {
     }
 
     #[test]
-    fn the_first_build_thread_never_waits_and_the_others_only_while_queries_run() {
-        let gate = Gate::new(1);
-        let passage = gate.enter();
-        gate.give_way();
-        drop(passage);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        let passages: Vec<_> = (0..3).map(|_| gate.enter()).collect();
+    fn one_turn_is_given_beside_any_number_of_queries() {
+        let gate = Arc::new(Gate::new(4));
+        let turns: Vec<Turn<'_>> = (0..9).map(|_| gate.turn()).collect();
+        let mut passages = vec![Passage::new(&gate)];
+        assert!(!gate.try_turn());
+        drop(turns);
+        let turns: Vec<Turn<'_>> = (0..3).map(|_| gate.turn()).collect();
+        assert!(!gate.try_turn(), "a core is left to the query");
+        drop(turns);
+        passages.extend((0..9).map(|_| Passage::new(&gate)));
+        // Whichever thread asks: here it is one that no pool knows.
+        let turn = thread::scope(|scope| scope.spawn(|| gate.turn()).join().unwrap());
+        assert!(!gate.try_turn());
+        drop(turn);
+        assert!(gate.try_turn());
+    }
+
+    #[test]
+    fn a_core_is_left_free_for_a_while_after_a_query() {
+        let gate = Arc::new(Gate::new(2));
+        drop(Passage::new(&gate));
+        let _turn = gate.turn();
+        assert!(!gate.try_turn());
+        let start = Instant::now();
+        let _second = gate.turn();
+        assert!(start.elapsed() > LINGER / 2);
+    }
+
+    #[test]
+    fn who_waits_for_a_turn_gets_that_of_a_task_that_stopped() {
+        let gate = Arc::new(Gate::new(1));
+        let passage = Passage::new(&gate);
+        let turn = gate.turn();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pool.broadcast(|_| gate.give_way()));
+            let waiting = scope.spawn(|| drop(gate.turn()));
             thread::sleep(Duration::from_millis(20));
             assert!(!waiting.is_finished());
-            drop(passages);
+            drop(turn);
+            waiting.join().unwrap();
         });
+        drop(passage);
+    }
+
+    #[test]
+    fn a_query_counts_once_and_from_when_it_is_queued() {
+        let pools = Pools::new(Some(1)).unwrap();
+        let queries = |pools: &Pools| pools.gate.queries.load(Ordering::Relaxed);
+        let (sender, receiver) = mpsc::channel::<()>();
+        let (entered, counted) = mpsc::channel();
+        let gate = pools.gate.clone();
+        pools.spawn_query(move || {
+            let _ = receiver.recv();
+        });
+        pools.spawn_query({
+            let pools = Arc::downgrade(&pools);
+            move || {
+                let passage = pools.upgrade().unwrap().enter();
+                entered.send((passage.is_none(), gate.queries.load(Ordering::Relaxed))).unwrap();
+            }
+        });
+        assert_eq!(queries(&pools), 2);
+        let passage = pools.enter();
+        assert_eq!((passage.is_some(), queries(&pools)), (true, 3));
+        drop((sender, passage));
+        assert_eq!(counted.recv().unwrap(), (true, 1));
     }
 }

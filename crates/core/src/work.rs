@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 pub enum Phase {
     Copy,
     Insert,
+    Partition,
+    Leaves,
+    Merge,
+    Swap,
     Write,
     Read,
     Verify,
@@ -21,6 +25,10 @@ impl Phase {
         match self {
             Self::Copy => "copy",
             Self::Insert => "insert",
+            Self::Partition => "partition",
+            Self::Leaves => "leaves",
+            Self::Merge => "merge",
+            Self::Swap => "swap",
             Self::Write => "write",
             Self::Read => "read",
             Self::Verify => "verify",

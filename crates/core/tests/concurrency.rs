@@ -309,8 +309,8 @@ fn who_waits_for_a_migration_can_leave_alone() {
     }
     assert_eq!((told.load(Ordering::Relaxed), index.migration().state), (20, MigrationState::Graph));
 
-    // When the last has left, the run stops and keeps what it moved.
-    add_in_batches(&index, &normal_rows(DIMENSIONS, 20_000, 2), DIMENSIONS, 20_000);
+    // When the last has left, the run stops and keeps what it moved. So few are inserted, not built anew.
+    add_in_batches(&index, &normal_rows(DIMENSIONS, 1_000, 2), DIMENSIONS, 1_000);
     let flag = Arc::new(AtomicBool::new(false));
     let work = Work { cancelled: Some(flag.clone()), ..Work::default() };
     let outcome = thread::scope(|scope| {
@@ -322,8 +322,8 @@ fn who_waits_for_a_migration_can_leave_alone() {
     assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
     wait_until("the run has stopped", || index.migration().state == MigrationState::Paused);
     let left = index.migration();
-    assert!(left.migrated > 8_000 && left.migrated < 28_000, "{left:?}");
-    assert_eq!(index.migrate(&Work::default()).unwrap().vectors, 28_000 - left.migrated);
+    assert!(left.migrated > 8_000 && left.migrated < 9_000, "{left:?}");
+    assert_eq!(index.migrate(&Work::default()).unwrap().vectors, 9_000 - left.migrated);
 }
 
 #[test]
@@ -339,6 +339,76 @@ fn who_waits_for_a_paused_migration_can_leave() {
     flag.store(true, Ordering::Relaxed);
     let outcome = receiver.recv_timeout(Duration::from_secs(5));
     assert!(matches!(outcome, Ok(Err(Error::Cancelled))), "{outcome:?}");
+}
+
+#[test]
+fn a_migration_comes_to_its_end_beside_steady_removals() {
+    let options = Options { threshold: Some(100), chunk_size: 4_000, threads: Some(2), ..Options::new(DIMENSIONS) };
+    let index = Index::new(options).unwrap();
+    index.add(&Ids::Keys((0..12_000).collect()), &normal_rows(DIMENSIONS, 12_000, 1), &Work::default()).unwrap();
+    let is_over = AtomicBool::new(false);
+    let removed = thread::scope(|scope| {
+        let removing = scope.spawn(|| {
+            let ids = (0..11_000).take_while(|_| !is_over.load(Ordering::Relaxed));
+            let remove = |id| {
+                index.remove(&Ids::Keys(vec![id])).unwrap();
+                thread::sleep(Duration::from_micros(200));
+            };
+            ids.map(remove).count()
+        });
+        wait_until("all rows are in the graph", || index.migration().state == MigrationState::Graph);
+        is_over.store(true, Ordering::Relaxed);
+        removing.join().unwrap()
+    });
+    assert!(removed < 11_000, "the migration waited for the removals to end");
+}
+
+#[test]
+fn a_migration_comes_to_its_end_beside_saturating_queries_and_removals() {
+    let index = index(100, true);
+    let rows = normal_rows(DIMENSIONS, 700, 1);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let search = || {
+            while !is_over.load(Ordering::Relaxed) {
+                let (sender, receiver) = std::sync::mpsc::channel();
+                for row in rows.chunks(DIMENSIONS).take(50) {
+                    let (searched, row, sender) = (index.clone(), row.to_vec(), sender.clone());
+                    index.spawn_query(move || sender.send(searched.search(&row, &nearest(3, 10))).unwrap());
+                }
+                drop(sender);
+                assert_eq!(receiver.iter().filter(Result::is_ok).count(), 50);
+            }
+        };
+        (0..2).for_each(|_| drop(scope.spawn(search)));
+        index.add(&Ids::Keys((0..700).collect()), &rows, &Work::default()).unwrap();
+        for id in 0..200 {
+            index.remove(&Ids::Keys(vec![id])).unwrap();
+            thread::sleep(Duration::from_micros(500));
+        }
+        wait_until("all rows are in the graph", || index.migration().state == MigrationState::Graph);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!((index.migration().migrated, index.migration().error), (500, None));
+    assert_all_reachable(&index);
+}
+
+#[test]
+fn who_is_told_of_progress_may_call_the_index() {
+    let index = index(100, false);
+    add_in_batches(&index, &normal_rows(DIMENSIONS, 2_000, 1), DIMENSIONS, 500);
+    let (told, asked) = (Arc::new(AtomicUsize::new(0)), index.clone());
+    let seen = told.clone();
+    let on_progress = move |progress: vicinal_core::Progress| {
+        seen.store(progress.done, Ordering::Relaxed);
+        assert_eq!(asked.migration().total, progress.total);
+    };
+    let work = Work { on_progress: Some(Arc::new(on_progress)), ..Work::default() };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    index.start_migration(work, Box::new(move |outcome| drop(sender.send(outcome))));
+    let outcome = receiver.recv_timeout(Duration::from_secs(20));
+    assert!(matches!(outcome, Ok(Ok(migrated)) if migrated.vectors == 2_000), "{outcome:?}");
+    assert_eq!(told.load(Ordering::Relaxed), 2_000);
 }
 
 #[test]

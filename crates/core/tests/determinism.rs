@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use common::data::normal_rows;
 use common::{Rng, nearest, wait_until};
-use vicinal_core::{Ids, Index, MigrationState, Options, Work};
+use vicinal_core::{Ids, Index, Metric, MigrationState, Options, Work};
 
 const DIMENSIONS: usize = 24;
 const CALLS: usize = 60;
+
+const THRESHOLD: usize = 700;
+
+/// The call before which so much is removed that the graph is not due any more.
+const FALL: usize = 30;
 
 /// How a run differs from the others; none of it may show.
 #[derive(Clone, Copy)]
@@ -22,11 +27,12 @@ struct Pace {
     disturbed: bool,
 }
 
-/// Adds, upserts and removes in batches of all sizes while the migration runs, and waits for its end.
+/// Adds, upserts and removes in batches of all sizes while the migration runs, and waits for its end. In between the
+/// index falls below the threshold and grows past it again.
 fn build(seed: u64, pace: Pace) -> Index {
     let index = Index::new(Options {
         threads: Some(pace.threads),
-        threshold: Some(700),
+        threshold: Some(THRESHOLD),
         chunk_size: 128,
         seed,
         ..Options::new(DIMENSIONS)
@@ -36,6 +42,10 @@ fn build(seed: u64, pace: Pace) -> Index {
     let mut next = 0u64;
     let work = Work::default();
     for call in 0..CALLS {
+        if call == FALL {
+            index.remove(&Ids::Keys((THRESHOLD as u64 / 2..next).collect())).unwrap();
+            assert!(index.len() < THRESHOLD);
+        }
         let count = 1 + rng.below(150);
         let rows = normal_rows(DIMENSIONS, count, call as u64);
         if call % 5 == 3 {
@@ -100,17 +110,37 @@ fn another_seed_gives_another_graph() {
     assert!(fingerprint(&one) != fingerprint(&other));
 }
 
+/// Moves 2,000 rows by hand, in steps of so many.
+fn stepped(step: usize, threads: usize) -> Index {
+    let threads = Some(threads);
+    let options = Options { threshold: Some(0), auto_migrate: false, threads, ..Options::new(DIMENSIONS) };
+    let index = Index::new(options).unwrap();
+    index.add(&Ids::Keys((0..2_000).collect()), &normal_rows(DIMENSIONS, 2_000, 5), &Work::default()).unwrap();
+    while index.migrate_step(step).unwrap() > 0 {}
+    index
+}
+
 #[test]
-fn steps_by_hand_give_the_graph_of_one_run_at_the_same_boundaries() {
-    let rows = normal_rows(DIMENSIONS, 2_000, 5);
-    let make = || {
-        let options = Options { threshold: Some(0), auto_migrate: false, chunk_size: 150, ..Options::new(DIMENSIONS) };
+fn steps_by_hand_give_the_same_graph_at_the_same_boundaries() {
+    let index = stepped(150, 1);
+    assert_eq!(index.migration().method, Some("insert"));
+    assert_eq!(index.graph_hash(), stepped(150, 2).graph_hash());
+    assert_eq!(index.graph_hash(), stepped(150, 4).graph_hash());
+    assert_ne!(index.graph_hash(), stepped(100, 2).graph_hash());
+}
+
+#[test]
+fn bulk_builds_give_the_same_graph_at_any_number_of_threads() {
+    let build = |threads, metric| {
+        let options = Options { threads: Some(threads), metric, auto_migrate: false, ..Options::new(DIMENSIONS) };
         let index = Index::new(options).unwrap();
-        index.add(&Ids::Keys((0..2_000).collect()), &rows, &Work::default()).unwrap();
-        index
+        index.add(&Ids::Keys((0..9_000).collect()), &normal_rows(DIMENSIONS, 9_000, 6), &Work::default()).unwrap();
+        index.migrate(&Work::default()).unwrap();
+        assert_eq!(index.migration().method, Some("bulk"));
+        index.graph_hash()
     };
-    let (stepped, run) = (make(), make());
-    while stepped.migrate_step(150).unwrap() > 0 {}
-    run.migrate(&Work::default()).unwrap();
-    assert_eq!(stepped.graph_hash(), run.graph_hash());
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let one = build(1, metric);
+        assert_eq!((one, one), (build(2, metric), build(4, metric)), "{metric:?}");
+    }
 }

@@ -1,13 +1,10 @@
 //! Errors on their way to JavaScript: the core's code and message, unchanged.
 
-use std::any::Any;
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use napi_derive::napi;
-use vicinal_core::{Error, Index, Result};
-
-use crate::failpoint;
+use vicinal_core::{Error, Index, Result, failpoint, panic_message};
 
 /// What the TypeScript makes a `VicinalError` of.
 #[napi(object, object_from_js = false)]
@@ -65,15 +62,10 @@ pub(crate) fn guarded<T>(index: Option<&Index>, point: &'static str, body: impl 
         body()
     });
     catch_unwind(body).unwrap_or_else(|panic| {
-        let message = format!("{point} panicked: {}", text(&*panic));
+        let message = format!("{point} panicked: {}", panic_message(&*panic));
         if let Some(index) = index {
             index.poison(&message);
         }
         Err(Error::Internal(message))
     })
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no stated reason")
 }

@@ -1,32 +1,11 @@
-//! Lets a test make the next call of a kind panic, to see what a bug of ours would look like.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The core's fail points, for the tests of the package.
 
 use napi_derive::napi;
-use parking_lot::Mutex;
 
-static ARMED: AtomicBool = AtomicBool::new(false);
-static POINT: Mutex<String> = Mutex::new(String::new());
-
-/// Makes the next job named `point` (`'add'`, `'search'`, `'migrate'` …) of the process panic. For tests.
+/// Makes whoever passes `point` next in this process panic: a job by its name (`'add'`, `'search'`, `'migrate'` …), a
+/// batch of rows in the middle of its `'commit'`, a `'chunk'` of a migration just before it is published. For tests.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "only JavaScript calls it"))]
 pub fn fail_next(point: String) {
-    *POINT.lock() = point;
-    ARMED.store(true, Ordering::Release);
-}
-
-/// Panics if a test has asked for it. Costs one relaxed load otherwise.
-pub(crate) fn pass(point: &str) {
-    if ARMED.load(Ordering::Relaxed) {
-        trip(point);
-    }
-}
-
-#[cold]
-#[expect(clippy::panic, reason = "the panic is what the test asked for")]
-fn trip(point: &str) {
-    if *POINT.lock() == point && ARMED.swap(false, Ordering::AcqRel) {
-        panic!("the fail point '{point}' was armed");
-    }
+    vicinal_core::failpoint::fail_next(point);
 }

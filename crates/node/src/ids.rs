@@ -4,8 +4,6 @@ use napi::bindgen_prelude::{BigInt, Either3, Uint32Array, Utf16String};
 use napi_derive::napi;
 use vicinal_core::{Error, Id, Ids, Result, Texts};
 
-use crate::views::Output;
-
 /// The largest integer that JavaScript's numbers tell from its neighbors, 2^53 − 1.
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 
@@ -101,9 +99,9 @@ impl Strings {
     }
 }
 
-/// Replaces the first `count` keys by the bits of the numbers that they stand for.
-pub(crate) fn keys_to_number_bits(keys: &mut Output<'_, u64>, count: usize) {
-    for key in keys.0.iter_mut().take(count) {
+/// Replaces keys by the bits of the numbers that they stand for.
+pub(crate) fn keys_to_number_bits(keys: &mut [u64]) {
+    for key in keys {
         *key = crate::output::number(*key).to_bits();
     }
 }

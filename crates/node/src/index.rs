@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use napi::bindgen_prelude::{Env, ObjectFinalize};
 use napi_derive::napi;
-use vicinal_core::{Error, IdType, Index, Metric, Options, Result};
+use vicinal_core::{Error, IdType, Index, Metric, Options, Result, Work};
 
 use crate::environment::{Environment, Home};
 use crate::error::{Thrown, guarded, thrown};
@@ -95,12 +95,7 @@ impl NativeIndex {
             Metric::Cosine => "cosine",
             Metric::InnerProduct => "ip",
         };
-        let id_type = match options.id_type {
-            IdType::Number => "number",
-            IdType::BigInt => "bigint",
-            IdType::String => "string",
-        };
-        Description { dimensions: options.dimensions as u32, metric, id_type }
+        Description { dimensions: options.dimensions as u32, metric, id_type: options.id_type.name() }
     }
 
     #[napi(getter, catch_unwind)]
@@ -152,6 +147,20 @@ impl NativeIndex {
     /// A job that is over before the index closes.
     pub(crate) fn job(&self, env: &Env, token: Token, progress: bool) -> Job {
         Job::new(env, &self.home, token, progress, Some(&self.core), Some(self.gate.enter()))
+    }
+
+    /// Runs `body` on a service thread, as a job.
+    pub(crate) fn serve(
+        &self,
+        env: &Env,
+        token: Token,
+        progress: bool,
+        point: &'static str,
+        body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
+    ) {
+        let job = self.job(env, token, progress);
+        let core = self.core.clone();
+        executor::spawn(Box::new(move || job.run(point, |work| body(&core, work))));
     }
 
     /// Work on the JavaScript thread.
@@ -208,12 +217,9 @@ fn parse_metric(name: &str) -> Result<Metric> {
 }
 
 fn parse_id_type(name: &str) -> Result<IdType> {
-    match name {
-        "number" => Ok(IdType::Number),
-        "bigint" => Ok(IdType::BigInt),
-        "string" => Ok(IdType::String),
-        _ => Err(unknown("idType", name, "'number', 'bigint' or 'string'")),
-    }
+    let types = [IdType::Number, IdType::BigInt, IdType::String];
+    let found = types.into_iter().find(|id_type| id_type.name() == name);
+    found.ok_or_else(|| unknown("idType", name, "'number', 'bigint' or 'string'"))
 }
 
 fn unknown(name: &'static str, got: &str, expected: &str) -> Error {

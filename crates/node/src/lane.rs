@@ -31,7 +31,8 @@ impl Lane {
         if !state.running {
             state.running = true;
             drop(state);
-            self.schedule();
+            let lane = self.clone();
+            executor::spawn(Box::new(move || lane.run()));
         }
     }
 
@@ -43,24 +44,15 @@ impl Lane {
         }
     }
 
-    fn schedule(&self) {
-        let lane = self.clone();
-        executor::spawn(Box::new(move || lane.step()));
-    }
-
-    /// Runs one task, then queues up behind the other lanes, so that a long lane does not keep a thread.
-    fn step(&self) {
-        let task = self.0.state.lock().tasks.pop_front();
-        if let Some(task) = task {
-            task();
-        }
+    /// Runs what there is, and what comes meanwhile.
+    fn run(&self) {
         let mut state = self.0.state.lock();
-        if state.tasks.is_empty() {
-            state.running = false;
-            self.0.empty.notify_all();
-            return;
+        while let Some(task) = state.tasks.pop_front() {
+            drop(state);
+            task();
+            state = self.0.state.lock();
         }
-        drop(state);
-        self.schedule();
+        state.running = false;
+        self.0.empty.notify_all();
     }
 }

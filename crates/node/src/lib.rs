@@ -4,7 +4,7 @@
 //! TypeScript in front of it. What this crate decides is which thread does what:
 //!
 //! - `lane` – the writes of an index, one at a time in the order of the calls, on the threads of `executor`;
-//! - `executor` – a small set of threads of our own for calls that block, so that libuv's four stay free;
+//! - `executor` – threads of our own for calls that block, so that libuv's four stay free;
 //! - the core's query threads – asynchronous searches;
 //! - the JavaScript thread – calls that end in `Sync`, copies of arguments, delivery of results.
 //!
@@ -14,6 +14,8 @@
 // These types are seen by the TypeScript in front of this crate alone; it documents what users see.
 #![allow(missing_docs)]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod control;
 mod environment;
 mod error;

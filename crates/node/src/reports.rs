@@ -5,7 +5,6 @@ use napi_derive::napi;
 use vicinal_core::{Migration, MigrationState, Result};
 
 use crate::error::{Failure, Thrown};
-use crate::executor;
 use crate::ids::Many;
 use crate::index::NativeIndex;
 use crate::mailbox::Token;
@@ -95,23 +94,19 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
-        let job = self.job(env, token, false);
-        let core = self.core.clone();
-        executor::spawn(Box::new(move || {
-            job.run("getMany", |_| core.get_many(&ids).map(|(vectors, found)| Payload::Rows(vectors, found)));
-        }));
+        self.serve(env, token, false, "getMany", move |core, _| {
+            core.get_many(&ids).map(|(vectors, found)| Payload::Rows(vectors, found))
+        });
         Ok(())
     }
 
     /// Settles `token` with `[recall, unreachable, samples]`. `ef` 0 is the index's own.
     #[napi]
     pub fn verify(&self, env: &Env, token: Token, samples: f64, k: f64, ef: f64, progress: bool) {
-        let job = self.job(env, token, progress);
-        let core = self.core.clone();
         let ef = (ef > 0.0).then_some(ef as usize);
-        executor::spawn(Box::new(move || {
-            job.run("verify", |work| core.verify(samples as usize, k as usize, ef, work).map(Payload::Verified));
-        }));
+        self.serve(env, token, progress, "verify", move |core, work| {
+            core.verify(samples as usize, k as usize, ef, work).map(Payload::Verified)
+        });
     }
 }
 

@@ -1,16 +1,16 @@
 //! Searches: on this thread, on the core's query threads, or in batches.
 
-use napi::bindgen_prelude::Env;
+use napi::bindgen_prelude::{ClassInstance, Env, Function};
 use napi_derive::napi;
 use vicinal_core::{Error, Hits, IdSet, Ids, Index, Result, SearchOptions};
 
-use crate::error::Thrown;
+use crate::error::{Thrown, guarded, thrown};
 use crate::executor;
 use crate::ids::{Many, One, Owned, keys_to_number_bits};
 use crate::index::NativeIndex;
 use crate::mailbox::Token;
 use crate::output::Payload;
-use crate::views::{Output, Values};
+use crate::views::{Memory, Parts, Values};
 
 /// A prepared filter.
 #[napi]
@@ -36,24 +36,25 @@ enum Filter {
 
 #[napi]
 impl NativeIndex {
-    /// Writes ids (of numbers the bits) and distances, returns how many. Not for ids of strings; the arrays
-    /// must have room for `k`.
-    #[napi]
-    pub fn search_into(
-        &self,
-        #[napi(ts_arg_type = "Float32Array")] query: Values<'_>,
-        #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
-        #[napi(ts_arg_type = "BigUint64Array")] mut ids: Output<'_, u64>,
-        #[napi(ts_arg_type = "Float32Array")] distances: Output<'_, f32>,
-        set: Option<&NativeIdSet>,
-    ) -> Result<u32, Thrown> {
-        self.sync("search", || {
-            let options = Request::new(&request)?.options(set.map(|set| set.set.clone()));
-            let count = self.core.search_into(&query.to_f32()?, &options, ids.0, distances.0)?;
-            if self.numbers() {
-                keys_to_number_bits(&mut ids, count);
+    /// A function that searches by what lies in `memory`, writes ids (of numbers the bits) and distances there, and
+    /// returns how many. Not for ids of strings. `memory` is `[k, ef, exact, maxDistance]`, the room for hits, ids,
+    /// distances (f32), the query (f32).
+    ///
+    /// What this does without costs as much as the rest of a call: a method, whose `this` has to be found, and an
+    /// array for each of these.
+    #[napi(ts_return_type = "(memory: Float64Array, set?: NativeIdSet) => number")]
+    pub fn searcher<'env>(&self, env: &'env Env) -> napi::Result<Function<'env, (), f64>> {
+        let handle = Handle(Some(self.core.clone()));
+        let numbers = self.numbers();
+        env.create_function_from_closure("search", move |call| {
+            let Some(core) = &handle.0 else { return Ok(0.0) };
+            let memory: Memory<'_> = call.get(0)?;
+            let set = if call.length() > 1 { Some(call.get::<ClassInstance<'_, NativeIdSet>>(1)?) } else { None };
+            let found = guarded(Some(core), "search", || search_into(core, memory, set.as_deref(), numbers));
+            match found {
+                Ok(count) => Ok(count as f64),
+                Err(error) => call.env.throw(thrown(error)).map(|()| 0.0),
             }
-            Ok(count as u32)
         })
     }
 
@@ -121,14 +122,11 @@ impl NativeIndex {
     ) -> Result<(), Thrown> {
         let (queries, request, filter) =
             self.sync("copy", || Ok((queries.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
-        let job = self.job(env, token, progress);
-        let (core, numbers) = (self.core.clone(), self.numbers());
-        executor::spawn(Box::new(move || {
-            job.run("search", |work| {
-                let options = request.options(filter.prepare(&core)?);
-                Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
-            });
-        }));
+        let numbers = self.numbers();
+        self.serve(env, token, progress, "search", move |core, work| {
+            let options = request.options(filter.prepare(core)?);
+            Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
+        });
         Ok(())
     }
 
@@ -141,9 +139,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
-        let job = self.job(env, token, false);
-        let core = self.core.clone();
-        executor::spawn(Box::new(move || job.run("idSet", |_| core.id_set(&ids).map(Payload::IdSet))));
+        self.serve(env, token, false, "idSet", move |core, _| core.id_set(&ids).map(Payload::IdSet));
         Ok(())
     }
 
@@ -162,6 +158,27 @@ impl NativeIndex {
         let (core, numbers) = (self.core.clone(), self.numbers());
         self.core.spawn_query(move || job.run("search", |_| Ok(Payload::hits(body(&core)?, numbers))));
     }
+}
+
+/// What a function of JavaScript's holds of an index.
+struct Handle(Option<Index>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let core = self.0.take();
+        // As where a `NativeIndex` is collected.
+        executor::spawn(Box::new(move || drop(core)));
+    }
+}
+
+fn search_into(core: &Index, memory: Memory<'_>, set: Option<&NativeIdSet>, numbers: bool) -> Result<usize> {
+    let Parts { request, ids, distances, query } = memory.parts(core.options().dimensions)?;
+    let options = Request::new(&Values::F64(request))?.options(set.map(|set| set.set.clone()));
+    let count = core.search_into(query, &options, ids, distances)?;
+    if numbers {
+        keys_to_number_bits(&mut ids[..count]);
+    }
+    Ok(count)
 }
 
 impl NativeIdSet {

@@ -22,8 +22,17 @@ pub enum Values<'a> {
     I8(&'a [i8]),
 }
 
-/// Memory that the call writes its answer to.
-pub struct Output<'a, T>(pub(crate) &'a mut [T]);
+/// Memory of a search: what it is asked for, and room for its answer.
+pub struct Memory<'a>(&'a mut [f64]);
+
+/// What lies in a [`Memory`], in this order.
+pub(crate) struct Parts<'a> {
+    /// `[k, ef, exact, maxDistance]`; the number of hits that there is room for follows it.
+    pub(crate) request: &'a [f64],
+    pub(crate) ids: &'a mut [u64],
+    pub(crate) distances: &'a mut [f32],
+    pub(crate) query: &'a [f32],
+}
 
 struct View {
     kind: TypedArrayType,
@@ -62,6 +71,19 @@ impl<'a> Values<'a> {
             Self::I8(values) => copy.extend(values.iter().map(|&value| f32::from(value))),
         }
         Ok(copy)
+    }
+}
+
+impl<'a> Memory<'a> {
+    pub(crate) fn parts(self, dimensions: usize) -> vicinal_core::Result<Parts<'a>> {
+        let too_small = || vicinal_core::Error::Internal("a search's memory is smaller than it says".into());
+        let (header, rest) = self.0.split_at_mut_checked(5).ok_or_else(too_small)?;
+        let room = header[4] as usize;
+        let (ids, rest) = rest.split_at_mut_checked(room).ok_or_else(too_small)?;
+        let (distances, query) = rest.split_at_mut_checked(room.div_ceil(2)).ok_or_else(too_small)?;
+        let query = bytemuck::cast_slice(query).get(..dimensions).ok_or_else(too_small)?;
+        let (ids, distances) = (bytemuck::cast_slice_mut(ids), bytemuck::cast_slice_mut(distances));
+        Ok(Parts { request: &header[..4], ids, distances, query })
     }
 }
 
@@ -145,26 +167,19 @@ impl FromNapiValue for Many<'_> {
     }
 }
 
-macro_rules! output {
-    ($element:ty, $kind:pat) => {
-        impl FromNapiValue for Output<'_, $element> {
-            unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
-                // SAFETY: the contract of this function; the element type is the one that the view names, and
-                // the TypeScript passes distinct arrays that it keeps to itself.
-                unsafe {
-                    let view = View::of(env, value)?;
-                    match view.kind {
-                        $kind => Ok(Self(view.write())),
-                        other => Err(unexpected(other)),
-                    }
-                }
+impl FromNapiValue for Memory<'_> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: the contract of this function; the element type is the one that the view names, and the TypeScript
+        // passes an array that it keeps to itself.
+        unsafe {
+            let view = View::of(env, value)?;
+            match view.kind {
+                TypedArrayType::Float64 => Ok(Self(view.write())),
+                other => Err(unexpected(other)),
             }
         }
-    };
+    }
 }
-
-output!(f32, TypedArrayType::Float32);
-output!(u64, TypedArrayType::BigUint64);
 
 macro_rules! named {
     ($($type:ty),*) => {$(
@@ -182,7 +197,7 @@ macro_rules! named {
     )*};
 }
 
-named!(Values<'_>, Many<'_>, Output<'_, f32>, Output<'_, u64>);
+named!(Values<'_>, Many<'_>, Memory<'_>);
 
 fn unexpected(kind: TypedArrayType) -> Error {
     Error::new(Status::InvalidArg, format!("got an array of {}", kind.as_ref()))

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
-use vicinal_core::{Index, Migrated, Result, Work};
+use vicinal_core::{Ids, Index, Migrated, Result, Work};
 
 use crate::error::Thrown;
 use crate::executor;
 use crate::ids::Many;
 use crate::index::NativeIndex;
+use crate::job::Job;
 use crate::mailbox::Token;
 use crate::output::Payload;
 use crate::views::Values;
@@ -25,11 +26,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
-        self.write(env, token, progress, "add", move |core, work| {
-            core.add(&ids, &vectors, work).map(|()| Payload::Nothing)
-        });
-        Ok(())
+        self.insert(env, token, (ids, vectors), progress, "add", Index::add)
     }
 
     #[napi]
@@ -41,11 +38,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
-        self.write(env, token, progress, "upsert", move |core, work| {
-            core.upsert(&ids, &vectors, work).map(|()| Payload::Nothing)
-        });
-        Ok(())
+        self.insert(env, token, (ids, vectors), progress, "upsert", Index::upsert)
     }
 
     /// On this thread, after the writes before it.
@@ -99,7 +92,7 @@ impl NativeIndex {
     pub fn migrate(&self, env: &Env, token: Token, progress: bool) -> Result<(), Thrown> {
         // At once, unlike the rest: a pause that is called after this call must hold.
         self.sync("migrate", || self.core.resume_migration())?;
-        let job = crate::job::Job::new(env, &self.home, token, progress, Some(&self.core), None);
+        let job = Job::new(env, &self.home, token, progress, Some(&self.core), None);
         let (core, memory) = (self.core.clone(), self.memory.clone());
         self.lane.push(Box::new(move || {
             job.start("migrate", |work, done| {
@@ -119,6 +112,23 @@ impl NativeIndex {
 }
 
 impl NativeIndex {
+    /// `add` or `upsert`.
+    fn insert(
+        &self,
+        env: &Env,
+        token: Token,
+        (ids, vectors): (Many<'_>, Values<'_>),
+        progress: bool,
+        point: &'static str,
+        insert: fn(&Index, &Ids, &[f32], &Work) -> Result<()>,
+    ) -> Result<(), Thrown> {
+        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
+        self.write(env, token, progress, point, move |core, work| {
+            insert(core, &ids, &vectors, work).map(|()| Payload::Nothing)
+        });
+        Ok(())
+    }
+
     fn write(
         &self,
         env: &Env,

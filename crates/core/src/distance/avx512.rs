@@ -5,12 +5,21 @@ use std::arch::x86_64::*;
 
 use super::avx2::sum_of_eight;
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, Panels, SimdLevel, Table, simsimd_dot, simsimd_l2};
+use super::pair::{Instructions, Measure, Pair};
+use super::{Kernels, Panels, SimdLevel, Table};
 
-pub(super) const KERNELS: Kernels = Kernels {
+pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Avx512,
-    l2: Table { one: simsimd_l2, many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { one: simsimd_dot, many: many::<Product>, tile: tile::<Product> },
+    l2: Table {
+        one: Pair::new(Instructions::Skylake, Measure::SquaredDifference),
+        many: many::<SquaredDifference>,
+        tile: tile::<SquaredDifference>,
+    },
+    dot: Table {
+        one: Pair::new(Instructions::Skylake, Measure::Product),
+        many: many::<Product>,
+        tile: tile::<Product>,
+    },
 };
 
 /// # Safety

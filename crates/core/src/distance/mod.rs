@@ -8,19 +8,21 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod bytes;
 mod kernel;
 pub(crate) mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pair;
 mod panels;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
 use std::env;
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 
-use simsimd::SpatialSimilarity;
+use pair::Pair;
 
 pub(crate) use panels::Panels;
 
@@ -85,8 +87,8 @@ pub(crate) enum Raw {
 ///
 /// A result that overflows f32 on the way is infinite or NaN, never finite and wrong: callers fall back to [`naive`]
 /// then. Every result is symmetric in its two rows. [`Kernels::many`] and [`Kernels::tile`] each give a pair of rows
-/// the same bits wherever it stands, and the same at every level but [`SimdLevel::Scalar`]; the bits of `one`, `many`
-/// and `tile` differ from one another.
+/// the same bits wherever it stands, and the same at every level but [`SimdLevel::Scalar`]; those of [`Kernels::one`]
+/// follow from the level. The bits of `one`, `many` and `tile` differ from one another.
 pub(crate) struct Kernels {
     level: SimdLevel,
     l2: Table,
@@ -95,20 +97,20 @@ pub(crate) struct Kernels {
 
 /// The kernels of one measure.
 struct Table {
-    one: fn(&[f32], &[f32]) -> f32,
+    one: Pair,
     many: unsafe fn(&[f32], &[*const f32], &mut [f32]),
     tile: unsafe fn(&[&[f32]], &Panels, &mut [f32]),
 }
 
 /// Best first. Private, since a reference to one must prove support.
-static LEVELS: &[Kernels] = &[
+static LEVELS: &[&Kernels] = &[
     #[cfg(target_arch = "x86_64")]
-    avx512::KERNELS,
+    &avx512::KERNELS,
     #[cfg(target_arch = "x86_64")]
-    avx2::KERNELS,
+    &avx2::KERNELS,
     #[cfg(target_arch = "aarch64")]
-    neon::KERNELS,
-    scalar::KERNELS,
+    &neon::KERNELS,
+    &scalar::KERNELS,
 ];
 
 impl Kernels {
@@ -123,13 +125,7 @@ impl Kernels {
 
     /// Every level that this CPU has, best first.
     pub(crate) fn available() -> impl Iterator<Item = &'static Self> {
-        // simsimd keeps the kernels that it found in plain statics: written here, before any thread can be calling.
-        static SIMSIMD_READY: Once = Once::new();
-        SIMSIMD_READY.call_once(|| {
-            simsimd_l2(&[0.0; LANES], &[0.0; LANES]);
-            simsimd_dot(&[0.0; LANES], &[0.0; LANES]);
-        });
-        LEVELS.iter().filter(|kernels| kernels.level.is_supported())
+        LEVELS.iter().copied().filter(|kernels| kernels.level.is_supported())
     }
 
     pub(crate) fn level(&self) -> SimdLevel {
@@ -139,7 +135,13 @@ impl Kernels {
     /// Compares two rows of the same padded length.
     pub(crate) fn one(&self, raw: Raw, a: &[f32], b: &[f32]) -> f32 {
         assert_eq!(a.len(), b.len(), "rows of one length");
-        (self.table(raw).one)(a, b)
+        let Table { one, many, .. } = self.table(raw);
+        one.measure(a, b).unwrap_or_else(|| {
+            let mut result = [0.0];
+            // SAFETY: the CPU has the level of every reachable value; the rows are of one length.
+            unsafe { many(a, &[b.as_ptr()], &mut result) };
+            result[0]
+        })
     }
 
     /// Compares `query` with every row and writes the results in the rows' order. Rows may lie anywhere: the memory
@@ -181,14 +183,6 @@ fn choose(forced: Option<&str>, mut available: impl Iterator<Item = &'static Ker
         Some(level) if level != best.level => available.find(|kernels| kernels.level == level).unwrap_or(best),
         _ => best,
     }
-}
-
-fn simsimd_l2(a: &[f32], b: &[f32]) -> f32 {
-    f32::l2sq(a, b).map_or(f32::NAN, |distance| distance as f32)
-}
-
-fn simsimd_dot(a: &[f32], b: &[f32]) -> f32 {
-    <f32 as SpatialSimilarity>::dot(a, b).map_or(f32::NAN, |product| product as f32)
 }
 
 /// Asks for the cache line of `address`, which may be any value; does nothing where there is no such instruction.

@@ -4,12 +4,21 @@
 use std::arch::aarch64::*;
 
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, Panels, SimdLevel, Table, simsimd_dot, simsimd_l2};
+use super::pair::{self, Instructions, Measure};
+use super::{Kernels, Panels, SimdLevel, Table};
 
-pub(super) const KERNELS: Kernels = Kernels {
+pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Neon,
-    l2: Table { one: simsimd_l2, many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { one: simsimd_dot, many: many::<Product>, tile: tile::<Product> },
+    l2: Table {
+        one: pair::Pair::new(Instructions::Neon, Measure::SquaredDifference),
+        many: many::<SquaredDifference>,
+        tile: tile::<SquaredDifference>,
+    },
+    dot: Table {
+        one: pair::Pair::new(Instructions::Neon, Measure::Product),
+        many: many::<Product>,
+        tile: tile::<Product>,
+    },
 };
 
 /// # Safety

@@ -4,20 +4,18 @@
 use std::array;
 
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
+use super::pair::{Instructions, Measure, Pair};
 use super::{Kernels, LANES, Panels, SimdLevel, Table};
 
-pub(super) const KERNELS: Kernels = Kernels {
+pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Scalar,
-    l2: Table { one: one::<SquaredDifference>, many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { one: one::<Product>, many: many::<Product>, tile: tile::<Product> },
+    l2: Table {
+        one: Pair::new(Instructions::None, Measure::SquaredDifference),
+        many: many::<SquaredDifference>,
+        tile: tile::<SquaredDifference>,
+    },
+    dot: Table { one: Pair::new(Instructions::None, Measure::Product), many: many::<Product>, tile: tile::<Product> },
 };
-
-fn one<T: Term>(a: &[f32], b: &[f32]) -> f32 {
-    let mut out = [0.0];
-    // SAFETY: plain Rust needs no instruction set; the caller has checked that both rows have one length.
-    unsafe { many::<T>(a, &[b.as_ptr()], &mut out) };
-    out[0]
-}
 
 /// # Safety
 /// As for [`kernel::many`].

@@ -275,6 +275,26 @@ fn levels_that_fuse_agree_bit_for_bit() {
 }
 
 #[test]
+fn a_pair_is_compared_by_the_level_and_not_by_the_best_of_the_cpu() {
+    let mut random = Random(7);
+    let rows = random.rows(60, 960, Kind::Plain);
+    let rows = rows.slices();
+    let pairs = |kernels: &Kernels, raw| -> Vec<f32> {
+        rows.windows(2).map(|pair| kernels.one(raw, pair[0], pair[1])).collect()
+    };
+    for raw in RAWS {
+        let answers: Vec<Vec<u32>> = Kernels::available().map(|kernels| bits(&pairs(kernels, raw))).collect();
+        for (number, answer) in answers.iter().enumerate() {
+            assert!(!answers[..number].contains(answer), "two levels by one kernel");
+        }
+        for kernels in Kernels::available() {
+            let swapped: Vec<f32> = rows.windows(2).map(|pair| kernels.one(raw, pair[1], pair[0])).collect();
+            assert_eq!(bits(&swapped), bits(&pairs(kernels, raw)), "not symmetric");
+        }
+    }
+}
+
+#[test]
 fn empty_lists_are_fine() {
     let mut panels = Panels::default();
     for kernels in Kernels::available() {

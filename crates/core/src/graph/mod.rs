@@ -1,28 +1,33 @@
 //! The graph: a hierarchical navigable small world (Malkov and Yashunin, arXiv 1603.09320) over the rows of a store.
 //!
-//! Nodes are slots. Level 0 has a list of up to 2·M links a node, the levels above it, which a node reaches with
+//! A node stands for a slot; its number is its place in the graph's own order. Level 0 has a list of up to 2·M links a node, the levels above it, which a node reaches with
 //! probability M^-level, lists of up to M. Lists are atomics in fixed-stride blocks: searches run beside an insertion.
 
 mod beam;
-mod degree;
+mod bulk;
 mod insert;
 mod links;
+mod points;
 mod prune;
 mod restore;
 mod scratch;
 mod search;
+mod survey;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-pub(crate) use degree::{DEFAULT_M, choose_degree};
+pub(crate) use bulk::{Bulk, Shape};
 pub(crate) use insert::{Batch, Insertion};
 pub(crate) use links::Link;
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
+pub(crate) use survey::{DEFAULT_M, Survey};
 
+use crate::codes::Encoder;
 use crate::error::Result;
-use crate::vectors::{Blocks, Rows, RowsView, View};
+use crate::vectors::{Blocks, Rows, View};
 use links::{Links, LinksView, List};
+pub(crate) use points::{PointPanels, Points, PointsView, Target};
 
 /// No node reaches a higher level, whatever its luck.
 pub(crate) const MAX_LEVEL: usize = 15;
@@ -30,6 +35,9 @@ pub(crate) const MAX_LEVEL: usize = 15;
 pub(crate) struct Graph {
     m: usize,
     seed: u64,
+    /// Whether it was begun by a bulk build.
+    is_bulk: bool,
+    points: Points,
     /// Neighbors on level 0, by node.
     base: Links,
     /// Where a node's lists of level 1 and up stand in `upper`, plus 1; 0 for nodes of level 0.
@@ -38,7 +46,9 @@ pub(crate) struct Graph {
     /// Lists of `upper` in use.
     upper_lists: AtomicUsize,
     entry: AtomicU64,
-    /// Slots below it are served by the graph: each is a node, or equal to one.
+    /// Nodes whose lists are written.
+    nodes: AtomicUsize,
+    /// Slots below it are served by the graph: each is a node's, or equal to one.
     migrated: AtomicUsize,
     levels: [AtomicUsize; MAX_LEVEL + 1],
 }
@@ -62,15 +72,24 @@ impl Entry {
 }
 
 impl Graph {
-    pub(crate) fn new(m: usize, seed: u64) -> Self {
+    /// Without nodes; these will be compared by codes if there is an encoder.
+    pub(crate) fn new(m: usize, seed: u64, encoder: Option<Encoder>) -> Self {
+        Self::of(m, seed, false, Points::new(encoder))
+    }
+
+    /// With nodes that have no lists yet; whether it is begun by a bulk build.
+    pub(crate) fn of(m: usize, seed: u64, is_bulk: bool, points: Points) -> Self {
         Self {
             m,
             seed,
+            is_bulk,
+            points,
             base: Links::new(2 * m),
             places: Blocks::new("links", 1),
             upper: Links::new(m),
             upper_lists: AtomicUsize::new(0),
             entry: AtomicU64::new(0),
+            nodes: AtomicUsize::new(0),
             migrated: AtomicUsize::new(0),
             levels: Default::default(),
         }
@@ -85,9 +104,31 @@ impl Graph {
         self.migrated.load(Ordering::Acquire)
     }
 
-    pub(crate) fn reserve(&self, slots: usize) -> Result<()> {
-        self.base.reserve(slots)?;
-        self.places.reserve(slots)
+    /// How it was begun: "bulk", or by the insertion of its first rows.
+    pub(crate) fn method(&self) -> &'static str {
+        if self.is_bulk { "bulk" } else { "insert" }
+    }
+
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.is_bulk
+    }
+
+    /// Nodes whose lists are written.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn points(&self) -> &Points {
+        &self.points
+    }
+
+    pub(crate) fn encoder(&self) -> Option<&Encoder> {
+        self.points.encoder()
+    }
+
+    pub(crate) fn reserve(&self, nodes: usize) -> Result<()> {
+        self.base.reserve(nodes)?;
+        self.places.reserve(nodes)
     }
 
     /// The graph as it is now.
@@ -98,7 +139,7 @@ impl Graph {
             m: self.m,
             seed: self.seed,
             entry,
-            rows: rows.view(),
+            points: self.points.view(rows),
             base: self.base.view(),
             places: self.places.shared(),
             upper: self.upper.view(),
@@ -108,7 +149,7 @@ impl Graph {
     /// The graph as it is now under each of the distances that it is built by.
     fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<GraphView<'a>> {
         let view = self.view(rows);
-        rows.building_views().into_iter().map(|rows| GraphView { rows, ..view }).collect()
+        self.points.building_views(rows).into_iter().map(|points| GraphView { points, ..view }).collect()
     }
 
     /// Nodes on each level that has any.
@@ -116,20 +157,21 @@ impl Graph {
         self.levels.iter().map(|nodes| nodes.load(Ordering::Relaxed)).take_while(|&nodes| nodes > 0).collect()
     }
 
-    /// Bytes that the lists of the migrated slots take.
-    pub(crate) fn bytes(&self) -> usize {
-        let base = self.migrated() * (self.base.list_bytes() + size_of::<u32>());
-        base + self.upper_lists.load(Ordering::Relaxed) * self.upper.list_bytes()
+    /// Bytes that the codes take, and those of the links.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let (codes, slots) = self.points.bytes();
+        let base = self.nodes() * (self.base.list_bytes() + size_of::<u32>());
+        (codes, slots + base + self.upper_lists.load(Ordering::Relaxed) * self.upper.list_bytes())
     }
 }
 
-/// What of a graph a search sees: nodes whose row and lists existed when the view was taken.
+/// What of a graph a search sees: nodes whose point and lists existed when the view was taken.
 #[derive(Clone, Copy)]
 pub(crate) struct GraphView<'a> {
     m: usize,
     seed: u64,
     entry: Option<Entry>,
-    rows: RowsView<'a>,
+    points: PointsView<'a>,
     base: LinksView<'a>,
     places: View<'a, AtomicU32>,
     upper: LinksView<'a>,
@@ -142,7 +184,7 @@ impl<'a> GraphView<'a> {
 
     /// Nodes that may be visited are below it.
     pub(crate) fn limit(&self) -> usize {
-        self.rows.len().min(self.base.len()).min(self.places.len())
+        self.points.len().min(self.base.len()).min(self.places.len())
     }
 
     /// The neighbors of `node` on `level`, if it reaches that level.
@@ -156,10 +198,15 @@ impl<'a> GraphView<'a> {
         self.upper.contains(list).then(|| self.upper.list(list))
     }
 
-    /// The level of `node`, drawn from the seed: floor(−ln(u) · m_L) with m_L = 1 / ln(M).
+    pub(crate) fn points(&self) -> PointsView<'a> {
+        self.points
+    }
+
+    /// The level of `node`, drawn from the seed and its slot: floor(−ln(u) · m_L) with m_L = 1 / ln(M).
     pub(crate) fn level_of(&self, node: u32) -> usize {
-        // SplitMix64 over the node's place in the sequence.
-        let mut z = self.seed ^ u64::from(node).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // SplitMix64 over the slot's place in the sequence.
+        let slot = self.points.slot(node);
+        let mut z = self.seed ^ u64::from(slot).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
@@ -167,10 +214,19 @@ impl<'a> GraphView<'a> {
         ((-u.ln() / (self.m as f64).ln()) as usize).min(MAX_LEVEL)
     }
 
-    /// Mean number of links of the nodes among `slots` on level 0.
-    pub(crate) fn mean_degree(&self, slots: usize) -> f64 {
-        let degrees = (0..slots as u32).map(|slot| self.base.list(slot as usize).links().count());
-        let (links, nodes) = degrees.filter(|&degree| degree > 0).fold((0, 0), |(l, n), degree| (l + degree, n + 1));
+    /// Mean number of links of `nodes` on level 0.
+    pub(crate) fn mean_degree(&self, nodes: impl Iterator<Item = usize>) -> f64 {
+        let degrees = nodes.map(|node| self.base.list(node).links().count());
+        let (links, nodes) = degrees.fold((0, 0), |(links, nodes), degree| (links + degree, nodes + 1));
         if nodes == 0 { 0.0 } else { links as f64 / f64::from(nodes) }
     }
+}
+
+/// Nodes on each level, from the highest level of each.
+pub(crate) fn nodes_by_level(levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
+    let mut nodes = [0; MAX_LEVEL + 1];
+    for &level in levels {
+        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
+    }
+    nodes
 }

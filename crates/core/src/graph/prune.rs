@@ -1,56 +1,108 @@
 //! Neighbor selection: few links that lead into all directions, rather than the nearest few.
 
+use super::{PointPanels, PointsView};
 use crate::topk::Key;
 
 /// By how much nearer to a chosen neighbor than to the node a candidate must be to be refused even for a place that
 /// the strict rule left free.
 const ALPHA: f32 = 1.2;
 
-/// Percent of the places that are filled up by the lenient rule.
-const FILL: usize = 75;
+/// What selections use, reused from one to the next.
+#[derive(Default)]
+pub(crate) struct Selector {
+    selection: Selection,
+    nodes: Vec<u32>,
+    panels: PointPanels,
+}
 
-/// Chooses at most `max` of `candidates` (sorted, nearest first, without duplicates), beginning with what `chosen`
-/// holds already; what is added is sorted.
-///
-/// First strictly (Algorithm 4 of arXiv 1603.09320): a candidate c of the node p is dropped when a chosen s occludes
-/// it, d(s, c) < d(p, c). Then, up to three quarters of `max`, leniently from what is left (RobustPrune of DiskANN, on
-/// squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a lenient rule alone
-/// fills the list with the nearest before any long link gets a place.
-///
-/// `occluded(c, chosen, bound)` says whether some s of `chosen` has d(s, c) < bound.
-pub(crate) fn select_neighbors(
-    candidates: &[Key],
-    max: usize,
-    chosen: &mut Vec<Key>,
-    mut occluded: impl FnMut(u32, &[Key], f32) -> bool,
-) {
-    let before = chosen.len();
-    choose(candidates, max, 1.0, chosen, &mut occluded);
-    let fill = max * FILL / 100;
-    if chosen.len() < fill {
-        let left: Vec<Key> = candidates.iter().copied().filter(|key| !chosen[before..].contains(key)).collect();
-        choose(&left, fill, ALPHA, chosen, &mut occluded);
-        chosen[before..].sort_unstable();
+#[derive(Default)]
+struct Selection {
+    /// Of each candidate, the distance to the nearest that was chosen; −∞ for the chosen.
+    nearest: Vec<f32>,
+    /// The distances of the candidates from the last that was chosen.
+    row: Vec<f32>,
+}
+
+impl PointsView<'_> {
+    /// Adds to `chosen` what [`Selection::select`] selects of `candidates` (keys of nodes), up to `max` in all.
+    pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>, selector: &mut Selector) {
+        let Selector { selection, nodes, panels } = selector;
+        nodes.clear();
+        nodes.extend(candidates.iter().map(|key| key.slot()));
+        // Where the system refuses the little memory for this, the nearest must do.
+        if self.pack(nodes, panels).is_err() {
+            chosen.extend(candidates.iter().take(max.saturating_sub(chosen.len())));
+            return;
+        }
+        let width = self.width(panels);
+        selection.select(candidates, max, chosen, width, |node, row| self.tile(&[node], panels, row));
     }
 }
 
-fn choose(
-    candidates: &[Key],
-    max: usize,
-    alpha: f32,
-    chosen: &mut Vec<Key>,
-    occluded: &mut impl FnMut(u32, &[Key], f32) -> bool,
-) {
-    for &candidate in candidates {
-        if chosen.len() >= max {
-            return;
-        }
-        // Distances of inner product may be negative: a factor would turn the rule round.
-        let bound = if candidate.distance() > 0.0 { candidate.distance() / alpha } else { candidate.distance() };
-        if !occluded(candidate.slot(), chosen, bound) {
-            chosen.push(candidate);
+impl Selection {
+    /// Chooses at most `max` of `candidates` (sorted, nearest first, without duplicates), beginning with what `chosen`
+    /// holds already; what is added is sorted.
+    ///
+    /// First strictly (Algorithm 4 of arXiv 1603.09320): a candidate c of the node p is dropped when a chosen s
+    /// occludes it, d(s, c) < d(p, c). Then, where places are left, leniently (RobustPrune of
+    /// DiskANN, on squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a
+    /// lenient rule alone fills the list with the nearest before any long link gets a place.
+    ///
+    /// `row(s, distances)` computes the distances of all candidates from `s`, in their order; `width` is how many
+    /// numbers it writes, at least one a candidate.
+    fn select(
+        &mut self,
+        candidates: &[Key],
+        max: usize,
+        chosen: &mut Vec<Key>,
+        width: usize,
+        mut row: impl FnMut(u32, &mut [f32]),
+    ) {
+        self.row.resize(width, 0.0);
+        self.nearest.clear();
+        self.nearest.resize(width, f32::INFINITY);
+        chosen.iter().for_each(|key| self.note(key.slot(), &mut row));
+        let before = chosen.len();
+        self.choose(candidates, max, 1.0, chosen, &mut row);
+        if chosen.len() < max {
+            self.choose(candidates, max, ALPHA, chosen, &mut row);
+            chosen[before..].sort_unstable();
         }
     }
+
+    fn choose(
+        &mut self,
+        candidates: &[Key],
+        max: usize,
+        alpha: f32,
+        chosen: &mut Vec<Key>,
+        row: &mut impl FnMut(u32, &mut [f32]),
+    ) {
+        for (index, &candidate) in candidates.iter().enumerate() {
+            if chosen.len() >= max {
+                return;
+            }
+            if self.nearest[index] >= bound(candidate, alpha) {
+                chosen.push(candidate);
+                self.note(candidate.slot(), row);
+                self.nearest[index] = f32::NEG_INFINITY;
+            }
+        }
+    }
+
+    /// Takes note of how near the candidates are to `node`, which was chosen.
+    fn note(&mut self, node: u32, row: &mut impl FnMut(u32, &mut [f32])) {
+        row(node, &mut self.row);
+        for (nearest, &distance) in self.nearest.iter_mut().zip(&self.row) {
+            *nearest = if distance < *nearest { distance } else { *nearest };
+        }
+    }
+}
+
+/// How near to a chosen neighbor a candidate may not be.
+fn bound(candidate: Key, alpha: f32) -> f32 {
+    // Distances of inner product may be negative: a factor would turn the rule round.
+    if candidate.distance() > 0.0 { candidate.distance() / alpha } else { candidate.distance() }
 }
 
 #[cfg(test)]
@@ -63,15 +115,22 @@ mod tests {
         (a.0 - b.0).powi(2) + (a.1 - b.1).powi(2)
     }
 
+    /// Distances from a point to all candidates.
+    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, &mut [f32]) + 'a {
+        move |from, row| {
+            let score = |key: &Key| l2(points[from as usize], points[key.slot() as usize]);
+            row.iter_mut().zip(candidates).for_each(|(distance, key)| *distance = score(key));
+        }
+    }
+
     /// What `choose` chooses for a node at the origin, by position in `points`.
     fn check(points: &[Point], max: usize, alpha: f32, expected: &[u32]) {
         let mut candidates: Vec<Key> =
             points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
         candidates.sort_unstable();
         let mut chosen = Vec::new();
-        choose(&candidates, max, alpha, &mut chosen, &mut |candidate, chosen: &[Key], bound| {
-            chosen.iter().any(|s| l2(points[s.slot() as usize], points[candidate as usize]) < bound)
-        });
+        let (nearest, row) = (vec![f32::INFINITY; points.len()], vec![0.0; points.len()]);
+        Selection { nearest, row }.choose(&candidates, max, alpha, &mut chosen, &mut rows(points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, expected);
         assert_eq!(slots, naive(&candidates, points, max, alpha), "the naive version agrees");
@@ -106,7 +165,7 @@ mod tests {
         //
         //   p    0
         check(&[(2.0, 0.0), (3.0, 2.6)], 4, 1.0, &[0]);
-        check(&[(2.0, 0.0), (3.0, 2.6)], 4, 1.5, &[0]);
+        check(&[(2.0, 0.0), (3.0, 2.6)], 4, 1.2, &[0]);
         check(&[(2.0, 0.0), (1.5, 2.6)], 4, 1.0, &[0]);
         check(&[(2.0, 0.0), (0.8, 2.6)], 4, 1.0, &[0, 1]);
     }
@@ -132,9 +191,7 @@ mod tests {
         let points = [(2.0, 0.0), (1.6, 2.0), (1.2, 2.6), (7.0, 0.0)];
         let candidates: Vec<Key> = (0..).zip(points).map(|(i, point)| Key::new(l2((0.0, 0.0), point), i)).collect();
         let mut chosen = Vec::new();
-        select_neighbors(&candidates, 4, &mut chosen, |candidate, chosen, bound| {
-            chosen.iter().any(|s| l2(points[s.slot() as usize], points[candidate as usize]) < bound)
-        });
+        Selection::default().select(&candidates, 4, &mut chosen, 4, rows(&points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, [0, 2]);
     }
@@ -148,7 +205,7 @@ mod tests {
         };
         for round in 0..200 {
             let points: Vec<Point> = (0..40).map(|_| (next(), next())).collect();
-            let alpha = [1.0, 1.2, 1.5][round % 3];
+            let alpha = [1.0, 1.1, 1.2][round % 3];
             let mut candidates: Vec<Key> =
                 points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
             candidates.sort_unstable();

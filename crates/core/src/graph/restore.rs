@@ -11,18 +11,18 @@ impl Graph {
         if level == 0 { self.base.capacity() } else { self.upper.capacity() }
     }
 
-    /// The nodes that reach level 1, in slot order, with the highest level that each reaches.
+    /// The nodes that reach level 1, in order, with the highest level that each reaches.
     pub(crate) fn raised(&self) -> impl Iterator<Item = (u32, usize)> {
         let places = self.places.shared();
         let place = move |node: u32| places.block(node as usize)[0].load(Ordering::Acquire);
-        let placed = (0..self.migrated() as u32).map(move |node| (node, place(node))).filter(|&(_, place)| place > 0);
-        // Lists are given out in slot order, so a node's lists end where the next one's begin.
+        let placed = (0..self.nodes() as u32).map(move |node| (node, place(node))).filter(|&(_, place)| place > 0);
+        // Lists are given out in the order of the nodes, so a node's lists end where the next one's begin.
         let after_last = self.upper_lists.load(Ordering::Relaxed) as u32 + 1;
         let ends = placed.clone().skip(1).map(|(_, place)| place).chain([after_last]);
         placed.zip(ends).map(|((node, place), end)| (node, (end - place) as usize))
     }
 
-    /// Gives `node` empty lists on the levels 1 to `level`. To be called in slot order, before the graph is used.
+    /// Gives `node` empty lists on the levels 1 to `level`. To be called in the order of the nodes, before the graph is used.
     pub(crate) fn raise(&self, node: u32, level: usize) -> Result<()> {
         let lists = self.upper_lists.load(Ordering::Relaxed);
         let end = lists + level;
@@ -36,6 +36,7 @@ impl Graph {
 
     /// Has it serve the slots below `migrated`. `nodes` are the numbers of nodes on each level.
     pub(crate) fn restore(&mut self, migrated: usize, entry: Option<Entry>, nodes: &[usize]) {
+        self.nodes = AtomicUsize::new(nodes.first().copied().unwrap_or(0));
         self.migrated = AtomicUsize::new(migrated);
         self.entry = AtomicU64::new(Entry::pack(entry));
         for (count, &nodes) in self.levels.iter_mut().zip(nodes) {

@@ -5,8 +5,11 @@ use std::collections::BinaryHeap;
 
 use parking_lot::Mutex;
 
+use crate::codes::WeightsBuffer;
 use crate::error::{Error, Result};
 use crate::graph::beam::Beam;
+use crate::graph::prune::Selector;
+use crate::graph::{PointsView, Target};
 use crate::topk::{Key, TopK};
 use crate::vectors::Padded;
 
@@ -65,7 +68,11 @@ pub(crate) struct Scratch {
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,
     pub(crate) query: Padded,
+    pub(crate) weights: WeightsBuffer,
     pub(crate) top: TopK,
+    pub(crate) selector: Selector,
+    /// Distances that searches of the graph have computed with it.
+    pub(crate) evaluations: u64,
 }
 
 /// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.
@@ -76,11 +83,31 @@ pub(crate) struct ScratchPool {
 }
 
 impl ScratchPool {
+    /// Distances that searches of the graph have computed, but for those that run.
+    pub(crate) fn evaluations(&self) -> u64 {
+        self.idle.lock().iter().map(|scratch| scratch.evaluations).sum()
+    }
+
     /// Runs `work` with a scratch of its own.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let mut scratch = self.idle.lock().pop().unwrap_or_default();
         let result = work(&mut scratch);
         self.idle.lock().push(scratch);
         result
+    }
+
+    /// Runs `work` with a scratch of its own and with `node` as what others are compared with.
+    pub(crate) fn with_target<R>(
+        &self,
+        points: &PointsView<'_>,
+        node: u32,
+        work: impl FnOnce(Target<'_>, &mut Scratch) -> R,
+    ) -> R {
+        self.with(|scratch| {
+            let mut buffer = std::mem::take(&mut scratch.weights);
+            let result = work(points.target(node, &mut buffer), scratch);
+            scratch.weights = buffer;
+            result
+        })
     }
 }

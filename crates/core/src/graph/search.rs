@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 
 use super::scratch::Scratch;
-use super::{Entry, GraphView};
+use super::{Entry, GraphView, Target};
 use crate::error::Result;
 use crate::topk::Key;
-use crate::vectors::Query;
 
 /// An inserted key this close to the cursor will be expanded soon: its list is worth prefetching.
 const PREFETCH_WITHIN: usize = 2;
@@ -27,23 +26,16 @@ impl<F: Fn(u32) -> bool> Accept for F {
 
 impl GraphView<'_> {
     /// The nearest node that greedy steps find on the levels above `level` (the paper's Algorithm 5, lines 4–6).
-    pub(crate) fn descend(&self, query: Query<'_>, entry: Entry, level: usize, scratch: &mut Scratch) -> Key {
-        let mut nearest = self.key(query, entry.node);
+    pub(crate) fn descend(&self, target: Target<'_>, entry: Entry, level: usize, scratch: &mut Scratch) -> Key {
+        let mut nearest = self.points.key(target, entry.node);
         for level in (level + 1..=entry.level).rev() {
-            nearest = self.greedy(query, nearest, level, scratch);
+            nearest = self.greedy(target, nearest, level, scratch);
         }
         nearest
     }
 
-    /// `node` with its distance.
-    pub(crate) fn key(&self, query: Query<'_>, node: u32) -> Key {
-        let mut distance = [0.0];
-        self.rows.score(query, &[node], &mut distance);
-        Key::new(distance[0], node)
-    }
-
     /// Steps to the nearest neighbor on `level` until none is nearer.
-    pub(crate) fn greedy(&self, query: Query<'_>, start: Key, level: usize, scratch: &mut Scratch) -> Key {
+    pub(crate) fn greedy(&self, target: Target<'_>, start: Key, level: usize, scratch: &mut Scratch) -> Key {
         let mut nearest = start;
         loop {
             let from = nearest;
@@ -52,7 +44,7 @@ impl GraphView<'_> {
             };
             list.read(&mut scratch.neighbors);
             scratch.neighbors.retain(|&node| (node as usize) < self.limit());
-            for key in self.scored(query, scratch) {
+            for key in self.scored(target, scratch) {
                 nearest = nearest.min(key);
             }
             if nearest == from {
@@ -65,7 +57,7 @@ impl GraphView<'_> {
     /// is told of every node that was looked at.
     pub(crate) fn search_level(
         &self,
-        query: Query<'_>,
+        target: Target<'_>,
         start: &[Key],
         level: usize,
         ef: usize,
@@ -91,8 +83,7 @@ impl GraphView<'_> {
             list.read(&mut scratch.neighbors);
             let Scratch { neighbors, visited, .. } = scratch;
             neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
-            scratch.distances.resize(scratch.neighbors.len(), 0.0);
-            self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+            self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 scored(key);
@@ -110,7 +101,7 @@ impl GraphView<'_> {
     /// (ACORN, arXiv 2403.04871, section 5).
     pub(crate) fn search_accepted(
         &self,
-        query: Query<'_>,
+        target: Target<'_>,
         start: Key,
         ef: usize,
         accept: &impl Accept,
@@ -130,8 +121,7 @@ impl GraphView<'_> {
                 break;
             }
             self.gather(key.slot(), accept, bridge, scratch);
-            scratch.distances.resize(scratch.neighbors.len(), 0.0);
-            self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+            self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 if key < scratch.beam.bound() {
@@ -174,9 +164,17 @@ impl GraphView<'_> {
     }
 
     /// `scratch.neighbors` with their distances.
-    fn scored<'s>(&self, query: Query<'_>, scratch: &'s mut Scratch) -> impl Iterator<Item = Key> + 's {
-        scratch.distances.resize(scratch.neighbors.len(), 0.0);
-        self.rows.score(query, &scratch.neighbors, &mut scratch.distances);
+    fn scored<'s>(&self, target: Target<'_>, scratch: &'s mut Scratch) -> impl Iterator<Item = Key> + 's {
+        self.score_neighbors(target, scratch);
         scratch.neighbors.iter().zip(&scratch.distances).map(|(&node, &distance)| Key::new(distance, node))
+    }
+
+    /// The distances of `scratch.neighbors`, in `scratch.distances`.
+    #[inline]
+    fn score_neighbors(&self, target: Target<'_>, scratch: &mut Scratch) {
+        let Scratch { neighbors, distances, evaluations, .. } = scratch;
+        distances.resize(neighbors.len(), 0.0);
+        self.points.score(target, neighbors, distances);
+        *evaluations += neighbors.len() as u64;
     }
 }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Id, IdStore, Ids};
 use crate::error::{Error, Result};
+use crate::work::Work;
 
 /// Tables; each has a lock of its own, so that a reader waits at most while one of them grows.
 const SHARDS: usize = 256;
@@ -38,10 +39,13 @@ impl IdMap {
     }
 
     /// The hashes of all `ids`.
-    pub(crate) fn hashes(&self, ids: &Ids) -> Result<Vec<IdHash>> {
+    pub(crate) fn hashes(&self, ids: &Ids, work: &Work) -> Result<Vec<IdHash>> {
         let mut hashes = Vec::new();
         hashes.try_reserve_exact(ids.len()).map_err(|_| refused(ids.len() * size_of::<IdHash>()))?;
-        hashes.extend(ids.iter().map(|id| self.hash(id)));
+        for id in ids.iter() {
+            work.check()?;
+            hashes.push(self.hash(id));
+        }
         Ok(hashes)
     }
 
@@ -51,10 +55,11 @@ impl IdMap {
     }
 
     /// The first row whose id stands at an earlier row as well.
-    pub(crate) fn first_repeat(&self, ids: &Ids, hashes: &[IdHash]) -> Result<Option<usize>> {
+    pub(crate) fn first_repeat(&self, ids: &Ids, hashes: &[IdHash], work: &Work) -> Result<Option<usize>> {
         let mut rows: HashTable<u32> = HashTable::new();
         rows.try_reserve(ids.len(), |_| 0).map_err(|_| refused(ids.len() * size_of::<u32>()))?;
         for (row, &hash) in hashes.iter().enumerate() {
+            work.check()?;
             let id = ids.get(row);
             if rows.find(hash.0, |&other| ids.get(other as usize) == id).is_some() {
                 return Ok(Some(row));
@@ -124,7 +129,7 @@ mod tests {
     fn ids_are_entered_moved_and_taken_out() {
         let (map, store) = (IdMap::new(), IdStore::new(IdType::BigInt));
         let ids = Ids::Keys((0..1_000).map(|i| i * i).collect());
-        let hashes = map.hashes(&ids).unwrap();
+        let hashes = map.hashes(&ids, &Work::default()).unwrap();
         let mut writer = store.writer();
         ids.iter().for_each(|id| writer.push(id).unwrap());
         writer.publish();
@@ -143,7 +148,8 @@ mod tests {
         let map = IdMap::new();
         let check = |ids: &[u64], expected| {
             let ids = Ids::Keys(ids.to_vec());
-            assert_eq!(map.first_repeat(&ids, &map.hashes(&ids).unwrap()).unwrap(), expected);
+            let work = Work::default();
+            assert_eq!(map.first_repeat(&ids, &map.hashes(&ids, &work).unwrap(), &work).unwrap(), expected);
         };
         check(&[], None);
         check(&[1, 2, 3], None);

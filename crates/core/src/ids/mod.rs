@@ -7,7 +7,7 @@ mod store;
 pub(crate) use map::{IdHash, IdMap};
 pub use set::IdSet;
 pub(crate) use set::Slots;
-pub(crate) use store::IdStore;
+pub(crate) use store::{IdStore, IdWriter};
 
 use std::collections::TryReserveError;
 
@@ -116,6 +116,26 @@ impl Ids {
         (0..self.len()).map(|row| self.get(row))
     }
 
+    /// A copy, if there is memory for it.
+    pub(crate) fn try_clone(&self) -> std::result::Result<Self, TryReserveError> {
+        match self {
+            Self::Keys(keys) => {
+                let mut copy = Vec::new();
+                copy.try_reserve_exact(keys.len())?;
+                copy.extend_from_slice(keys);
+                Ok(Self::Keys(copy))
+            }
+            Self::Texts(Texts { bytes, ends }) => {
+                let mut copy = Texts::default();
+                copy.bytes.try_reserve_exact(bytes.len())?;
+                copy.bytes.push_str(bytes);
+                copy.ends.try_reserve_exact(ends.len())?;
+                copy.ends.extend_from_slice(ends);
+                Ok(Self::Texts(copy))
+            }
+        }
+    }
+
     /// Makes room for `more` ids, without the bytes of strings.
     pub(crate) fn try_reserve(&mut self, more: usize) -> std::result::Result<(), TryReserveError> {
         match self {
@@ -146,10 +166,20 @@ impl Ids {
         let first = if let Self::Keys(_) = self { Id::Key(0) } else { Id::Text("") };
         first.check(id_type)
     }
+
+    /// Refuses texts that are longer than an index can keep.
+    pub(crate) fn check_lengths(&self) -> Result<()> {
+        let Self::Texts(texts) = self else { return Ok(()) };
+        let too_long = texts.iter().map(str::len).enumerate().find(|&(_, length)| length > IdStore::MAX_TEXT);
+        too_long.map_or(Ok(()), |(row, length)| {
+            let expected = format_args!("at most {} bytes of UTF-8", IdStore::MAX_TEXT);
+            Err(Error::argument("ids", format_args!("a string of {length} bytes in row {row}"), expected))
+        })
+    }
 }
 
 impl Id<'_> {
-    /// Refuses an id of another type than the index's, or longer than [`IdStore::MAX_TEXT`].
+    /// Refuses an id of another type than the index's.
     pub(crate) fn check(self, id_type: IdType) -> Result<()> {
         match (self, id_type) {
             (Self::Text(_), IdType::String) | (Self::Key(_), IdType::Number | IdType::BigInt) => Ok(()),

@@ -1,13 +1,15 @@
 //! A set of ids as a filter: the ids, and the slots that have them as far as they are known.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxBuildHasher;
 
 use super::{Id, Ids};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::State;
 
 /// A prepared filter. It follows the index: ids that are added or replaced later match too. Cheap to clone.
@@ -15,15 +17,17 @@ use crate::index::State;
 pub struct IdSet(Arc<Inner>);
 
 struct Inner {
-    ids: IdsOf,
+    members: Members,
     slots: RwLock<Synced>,
     /// The index that it was made by.
     owner: u64,
 }
 
-enum IdsOf {
-    Keys(FxHashSet<u64>),
-    Texts(FxHashSet<Box<str>>),
+/// The ids of a set.
+struct Members {
+    ids: Ids,
+    /// Where in `ids` each stands, by its hash.
+    places: HashTable<u32>,
 }
 
 /// The slots of one generation of the index that have an id of the set.
@@ -45,24 +49,18 @@ impl std::fmt::Debug for IdSet {
 
 impl IdSet {
     /// The set of `ids`, resolved against what is in the index now.
-    pub(crate) fn new(ids: &Ids, owner: u64, state: &State) -> Self {
+    pub(crate) fn new(ids: &Ids, owner: u64, state: &State) -> Result<Self> {
+        let members = Members::of(ids)?;
         // The length first: what is published after it is found when the set is synced.
         let upto = state.len();
         let slots = ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto).collect();
-        let ids = match ids {
-            Ids::Keys(keys) => IdsOf::Keys(keys.iter().copied().collect()),
-            Ids::Texts(texts) => IdsOf::Texts(texts.iter().map(Box::from).collect()),
-        };
         let slots = RwLock::new(Synced { generation: state.generation(), upto, slots });
-        Self(Arc::new(Inner { ids, slots, owner }))
+        Ok(Self(Arc::new(Inner { members, slots, owner })))
     }
 
     /// Ids in the set, in the index or not.
     pub fn len(&self) -> usize {
-        match &self.0.ids {
-            IdsOf::Keys(keys) => keys.len(),
-            IdsOf::Texts(texts) => texts.len(),
-        }
+        self.0.members.places.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -88,19 +86,78 @@ impl IdSet {
                 *synced = Synced { generation: state.generation(), upto: 0, slots: RoaringBitmap::new() };
             }
             let new = synced.upto as u32..len as u32;
-            let matching = new.filter(|&slot| self.contains(state.id(slot)));
-            let matching: Vec<u32> = matching.collect();
-            synced.slots.extend(matching);
+            synced.slots.extend(new.filter(|&slot| self.0.members.contains(state.id(slot))));
             synced.upto = len;
+            synced.forget_removed(state, self.len());
         }
         Ok(RwLockReadGuard::map(parking_lot::RwLockWriteGuard::downgrade(synced), |synced| &synced.slots))
     }
+}
+
+impl Synced {
+    /// Drops the slots of rows that were removed or replaced, once there are more of them than of `members`: each member
+    /// has one slot at most that is live.
+    fn forget_removed(&mut self, state: &State, members: usize) {
+        if self.slots.len() > 2 * members as u64 {
+            let removed = state.removed.view();
+            self.slots = self.slots.iter().filter(|&slot| !removed.get(slot)).collect();
+        }
+    }
+}
+
+impl Members {
+    fn of(ids: &Ids) -> Result<Self> {
+        let refused = |_| Error::OutOfMemory { what: "an id set", bytes: ids.len() * size_of::<u64>() };
+        let mut members = Self { ids: ids.try_clone().map_err(refused)?, places: HashTable::new() };
+        let refused = |_| Error::OutOfMemory { what: "an id set", bytes: ids.len() * size_of::<u32>() };
+        members.places.try_reserve(ids.len(), |_| 0).map_err(refused)?;
+        let Self { ids, places } = &mut members;
+        for (place, id) in (0u32..).zip(ids.iter()) {
+            let is_same = |&other: &u32| ids.get(other as usize) == id;
+            if places.find(hash(id), is_same).is_none() {
+                places.insert_unique(hash(id), place, |&place| hash(ids.get(place as usize)));
+            }
+        }
+        Ok(members)
+    }
 
     fn contains(&self, id: Id<'_>) -> bool {
-        match (&self.0.ids, id) {
-            (IdsOf::Keys(keys), Id::Key(key)) => keys.contains(&key),
-            (IdsOf::Texts(texts), Id::Text(text)) => texts.contains(text),
-            _ => false,
+        self.places.find(hash(id), |&place| self.ids.get(place as usize) == id).is_some()
+    }
+}
+
+fn hash(id: Id<'_>) -> u64 {
+    FxBuildHasher.hash_one(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Texts;
+    use crate::options::Options;
+
+    #[test]
+    fn members_are_those_of_the_list_once_each() {
+        let texts: Texts = ["a", "b", "a", ""].into_iter().collect();
+        let members = Members::of(&Ids::Texts(texts)).unwrap();
+        assert_eq!(members.places.len(), 3);
+        assert!(members.contains(Id::Text("")) && members.contains(Id::Text("b")) && !members.contains(Id::Text("c")));
+        let members = Members::of(&Ids::Keys(vec![7, 7, 1 << 40])).unwrap();
+        assert!(members.contains(Id::Key(1 << 40)) && members.contains(Id::Key(7)) && !members.contains(Id::Key(0)));
+        assert_eq!(members.places.len(), 2);
+    }
+
+    #[test]
+    fn replaced_slots_are_forgotten() {
+        let index = crate::Index::new(Options::new(1)).unwrap();
+        let (ids, work) = (Ids::Keys(vec![1, 2, 3]), crate::Work::default());
+        index.add(&ids, &[1.0, 2.0, 3.0], &work).unwrap();
+        let set = index.id_set(&ids).unwrap();
+        for round in 0..50u8 {
+            index.upsert(&ids, &[f32::from(round); 3], &work).unwrap();
+            let options = crate::SearchOptions { k: 9, filter: Some(set.clone()), ..Default::default() };
+            assert_eq!(index.search(&[0.0], &options).unwrap().ids, ids);
+            assert!(set.0.slots.read().slots.len() <= 2 * 3, "round {round}");
         }
     }
 }

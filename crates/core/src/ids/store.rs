@@ -1,7 +1,7 @@
 //! The id of every slot.
 
 use super::{Id, Ids};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::IdType;
 use crate::vectors::{Blocks, Writer};
 
@@ -16,7 +16,7 @@ pub(crate) struct IdStore {
 }
 
 impl IdStore {
-    /// The longest text, in bytes of UTF-8.
+    /// The longest text, in bytes of UTF-8: [`Ids::check_lengths`].
     pub(crate) const MAX_TEXT: usize = (1 << LENGTH_BITS) - 1;
 
     pub(crate) fn new(id_type: IdType) -> Self {
@@ -78,20 +78,13 @@ pub(crate) struct IdWriter<'a> {
 }
 
 impl IdWriter<'_> {
+    /// A text must not be longer than [`IdStore::MAX_TEXT`].
     pub(crate) fn push(&mut self, id: Id<'_>) -> Result<()> {
         let entry = match id {
             Id::Key(key) => key,
-            Id::Text(text) => (self.push_text(text)? as u64) << LENGTH_BITS | text.len() as u64,
+            Id::Text(text) => (self.texts.push_run(text.as_bytes())? as u64) << LENGTH_BITS | text.len() as u64,
         };
         self.entries.push(&[entry])
-    }
-
-    fn push_text(&mut self, text: &str) -> Result<usize> {
-        if text.len() > IdStore::MAX_TEXT {
-            let got = format!("a string of {} bytes", text.len());
-            return Err(Error::argument("id", got, format_args!("at most {} bytes of UTF-8", IdStore::MAX_TEXT)));
-        }
-        self.texts.push_run(text.as_bytes())
     }
 
     pub(crate) fn publish(&mut self) {
@@ -124,9 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_text_is_refused() {
-        let store = IdStore::new(IdType::String);
-        let text = "x".repeat(IdStore::MAX_TEXT + 1);
-        assert!(matches!(store.writer().push(Id::Text(&text)), Err(Error::InvalidArgument { .. })));
+    fn too_long_a_text_is_refused_with_its_row() {
+        let longest = "x".repeat(IdStore::MAX_TEXT);
+        let texts = |last: &str| Ids::Texts(["a", last].into_iter().collect());
+        assert!(texts(&longest).check_lengths().is_ok());
+        let error = texts(&(longest + "x")).check_lengths().unwrap_err();
+        let message = "ids: got a string of 1048576 bytes in row 1, expected at most 1048575 bytes of UTF-8";
+        assert_eq!(error.to_string(), message);
     }
 }

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::Guard;
 use parking_lot::{Condvar, Mutex};
 
-use super::Inner;
 use super::reader::Reader;
 use super::state::State;
-use crate::error::{Error, Result};
-use crate::flat;
+use super::{Inner, scan};
+use crate::error::{Error, Result, panic_message};
 use crate::ids::Ids;
 use crate::options::SearchOptions;
-use crate::topk::{Key, TopK};
+use crate::topk::Key;
 use crate::vectors::{Padded, Query};
 use crate::work::{Phase, Work};
 
@@ -68,6 +67,7 @@ impl Inner {
             return Err(Error::DimensionMismatch { row: None, got: queries.len(), expected });
         }
         for (row, values) in queries.chunks(dimensions).enumerate() {
+            work.check()?;
             self.check_query(&state, values, Some(row))?;
         }
         let count = queries.len() / dimensions;
@@ -75,7 +75,11 @@ impl Inner {
             return Err(Error::argument("k", "Infinity", "a whole number: a batch has rows of one length"));
         }
         let threads = self.pools.threads().min(count.div_ceil(UNIT));
-        let outcome = Outcome { found: vec![Vec::new(); count], running: threads, ..Outcome::default() };
+        let mut found = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: count * size_of::<Vec<Key>>() };
+        found.try_reserve_exact(count).map_err(refused)?;
+        found.resize_with(count, Vec::new);
+        let outcome = Outcome { found, running: threads, ..Outcome::default() };
         let job = Arc::new(Job {
             inner: self.clone(),
             state,
@@ -91,7 +95,7 @@ impl Inner {
             Job::queue(job.clone());
         }
         let (found, error) = job.wait();
-        error.map_or_else(|| assemble(&job.state, &found, options.k), Err)
+        error.map_or_else(|| assemble(&job.state, &found, options.k, work), Err)
     }
 }
 
@@ -107,7 +111,7 @@ impl Job {
                 Some(queries) if !job.failed.load(Ordering::Relaxed) => {
                     let run = std::panic::AssertUnwindSafe(|| job.run(unit * UNIT, queries));
                     let result = std::panic::catch_unwind(run)
-                        .unwrap_or_else(|panic| Err(Error::Internal(crate::error::panic_message(&*panic))));
+                        .unwrap_or_else(|panic| Err(Error::Internal(panic_message(&*panic).to_string())));
                     if let Err(error) = result {
                         job.failed.store(true, Ordering::Relaxed);
                         job.outcome.lock().error.get_or_insert(error);
@@ -135,7 +139,6 @@ impl Job {
         self.work.check()?;
         let padded: Vec<Padded> =
             queries.chunks(self.inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
-        let _passage = self.inner.pools.gate().enter();
         let found = self.state.undisturbed(|| self.search(&padded))?;
         let mut outcome = self.outcome.lock();
         outcome.done += found.len();
@@ -150,47 +153,39 @@ impl Job {
 
     /// What each of `queries` finds, nearest first.
     fn search(&self, queries: &[Padded]) -> Result<Vec<Vec<Key>>> {
-        let Self { inner, state, options, .. } = self;
+        let Self { inner, state, options, work, .. } = self;
         let len = state.len();
         let filter = inner.filter_slots(state, options, len)?;
-        let reader = Reader::new(state, inner.request(options, len, filter.as_deref(), None), inner.threshold());
+        let request = inner.request(options, len, filter.as_deref(), None);
+        let graph = state.graph.load();
+        let reader = Reader::new(state, graph.as_deref(), request, inner.threshold());
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
         if reader.is_flat() {
-            return scan(&reader, &queries);
+            return scan::many(&reader, &queries, work);
         }
         state.scratches.with(|scratch| {
-            let one = |query: &Query<'_>| reader.nearest(*query, scratch).map(|()| scratch.top.sorted().to_vec());
+            let one = |query: &Query<'_>| {
+                work.check()?;
+                reader.nearest(*query, scratch)?;
+                scan::copy_of(scratch.top.sorted())
+            };
             queries.iter().map(one).collect()
         })
     }
 }
 
-/// The exact scan for all queries of a unit together.
-fn scan(reader: &Reader<'_>, queries: &[Query<'_>]) -> Result<Vec<Vec<Key>>> {
-    let rows = reader.rows();
-    let request = reader.request();
-    let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::of(request.k)).collect();
-    let slots = reader.admitted(0..rows.len());
-    flat::scan_many(rows, queries, slots, request.max_distance, &mut tops)?;
-    // Scored anew by the kernel of single searches, so that both answer with the same distances.
-    let rescored = queries.iter().zip(&mut tops).map(|(query, top)| {
-        let slots: Vec<u32> = top.sorted().iter().map(|key| key.slot()).collect();
-        let mut keys = Vec::with_capacity(slots.len());
-        flat::scan(rows, *query, slots.into_iter(), |key| keys.push(key));
-        keys.sort_unstable();
-        keys
-    });
-    Ok(rescored.collect())
-}
-
-fn assemble(state: &State, found: &[Vec<Key>], stride: usize) -> Result<BatchHits> {
+fn assemble(state: &State, found: &[Vec<Key>], stride: usize, work: &Work) -> Result<BatchHits> {
     let total = found.len().saturating_mul(stride);
     let refused = |_| Error::OutOfMemory { what: "the answer", bytes: total.saturating_mul(12) };
     let mut distances = Vec::new();
     distances.try_reserve_exact(total).map_err(refused)?;
     let mut ids = Ids::none(state.ids.id_type());
     ids.try_reserve(total).map_err(refused)?;
+    let mut counts = Vec::new();
+    counts.try_reserve_exact(found.len()).map_err(refused)?;
     for keys in found {
+        work.check()?;
+        counts.push(keys.len() as u32);
         state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
         distances.extend(keys.iter().map(|key| key.distance()));
         for _ in keys.len()..stride {
@@ -198,6 +193,5 @@ fn assemble(state: &State, found: &[Vec<Key>], stride: usize) -> Result<BatchHit
             distances.push(f32::INFINITY);
         }
     }
-    let counts = found.iter().map(|keys| keys.len() as u32).collect();
     Ok(BatchHits { stride, ids, distances, counts })
 }

@@ -4,6 +4,9 @@
 //! nearer, but for them, is never met. So a row that equals an earlier one becomes no node. Where a search returns a
 //! leader it returns its group.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -13,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bits::{Bits, BitsView};
 use crate::error::{Error, Result};
 use crate::vectors::RowsView;
+use crate::work::Work;
 
 pub(crate) struct Equals {
     /// Every leader by the hash of its values. Only writers use it.
@@ -23,8 +27,11 @@ pub(crate) struct Equals {
     leading: Bits,
     /// By leader, its live followers.
     groups: RwLock<FxHashMap<u32, RoaringBitmap>>,
+    /// Live followers.
+    following: AtomicUsize,
 }
 
+#[derive(Clone, Copy)]
 struct Leader {
     /// The upper half of the hash: enough to grow the table without reading rows.
     hash: u32,
@@ -38,6 +45,7 @@ impl Equals {
             followers: Bits::new("vectors"),
             leading: Bits::new("vectors"),
             groups: RwLock::default(),
+            following: AtomicUsize::new(0),
         }
     }
 
@@ -49,35 +57,52 @@ impl Equals {
         self.leaders.lock().try_reserve(more, |leader| spread(leader.hash)).map_err(refused)
     }
 
-    /// Enters `slot`, whose row is written (`rows` leads to it), as a leader or as a follower of an earlier one.
-    pub(crate) fn enter(&self, slot: u32, rows: RowsView<'_>) {
-        let hash = hash(rows.given(slot));
+    /// Finds out which of `slots`, for which there is room, equal earlier ones; `values` gives the row of any slot up to
+    /// them. Nobody sees any of it before it is entered.
+    pub(crate) fn find<'v>(
+        &self,
+        slots: Range<u32>,
+        values: impl Fn(u32) -> &'v [f32],
+        work: &Work,
+    ) -> Result<Found<'_>> {
+        let mut found = Found { equals: self, new: slots.clone(), places: Vec::new(), is_entered: false };
+        let refused = |_| Error::OutOfMemory { what: "vectors", bytes: slots.len() * size_of::<Leader>() };
+        found.places.try_reserve_exact(slots.len()).map_err(refused)?;
         let mut leaders = self.leaders.lock();
-        let equal = |leader: &Leader| leader.hash == hash && rows.given(leader.slot) == rows.given(slot);
-        match leaders.find(spread(hash), equal) {
-            None => {
-                leaders.insert_unique(spread(hash), Leader { hash, slot }, |leader| spread(leader.hash));
+        let leading = self.leading.view();
+        let mut groups = 0;
+        for slot in slots {
+            work.check()?;
+            let row = values(slot);
+            let own = Leader { hash: hash(row), slot };
+            let equal = |leader: &Leader| leader.hash == own.hash && values(leader.slot) == row;
+            let place = leaders.find(spread(own.hash), equal).copied().unwrap_or(own);
+            if place.slot == slot {
+                leaders.insert_unique(spread(own.hash), own, |leader| spread(leader.hash));
+            } else {
+                groups += usize::from(!leading.get(place.slot));
             }
-            Some(&Leader { slot: leader, .. }) => {
-                self.groups.write().entry(leader).or_default().insert(slot);
-                self.leading.set(leader);
-                self.followers.set(slot);
-            }
+            found.places.push(place);
         }
+        let refused = |_| Error::OutOfMemory { what: "vectors", bytes: groups * size_of::<(u32, RoaringBitmap)>() };
+        self.groups.write().try_reserve(groups).map_err(refused)?;
+        Ok(found)
     }
 
-    /// Takes `slot` out of its group, if it follows. A leader stays: its node leads to the others.
+    /// Takes `slot` out of its group, if it follows one. A leader stays: its node leads to the others.
     pub(crate) fn take_out(&self, slot: u32, rows: RowsView<'_>) {
         if !self.followers.view().get(slot) {
             return;
         }
         let hash = hash(rows.given(slot));
         let leaders = self.leaders.lock();
-        let equal = |leader: &Leader| leader.hash == hash && rows.given(leader.slot) == rows.given(slot);
+        // A leader comes before its followers; those that come after may be of rows that are not published yet.
+        let is_equal = |leader: u32| leader < slot && rows.given(leader) == rows.given(slot);
+        let equal = |leader: &Leader| leader.hash == hash && is_equal(leader.slot);
         if let Some(leader) = leaders.find(spread(hash), equal)
             && let Some(group) = self.groups.write().get_mut(&leader.slot)
         {
-            group.remove(slot);
+            self.following.fetch_sub(usize::from(group.remove(slot)), Ordering::Relaxed);
         }
     }
 
@@ -98,11 +123,48 @@ impl Equals {
         }
     }
 
+    /// Bytes that it takes, about. Followers are counted, since their groups may be many.
     pub(crate) fn bytes(&self) -> usize {
-        // One lock after the other: writers take the leaders' first and hold both.
         let leaders = self.leaders.lock().allocation_size();
-        let followers: usize = self.groups.read().values().map(RoaringBitmap::serialized_size).sum();
-        leaders + followers
+        let groups = self.groups.read().capacity() * size_of::<(u32, RoaringBitmap)>();
+        leaders + groups + self.following.load(Ordering::Relaxed) * size_of::<u16>()
+    }
+}
+
+/// Which of some new slots lead and which follow. Forgotten if it is not entered.
+pub(crate) struct Found<'a> {
+    equals: &'a Equals,
+    new: Range<u32>,
+    /// By slot, its leader: itself, if no earlier one equals it.
+    places: Vec<Leader>,
+    is_entered: bool,
+}
+
+impl Found<'_> {
+    /// Lets others see it, when the rows can be seen. Cannot fail but for a bitmap of a few KiB.
+    pub(crate) fn enter(mut self) {
+        self.is_entered = true;
+        let Equals { followers, leading, groups, following, .. } = self.equals;
+        for (slot, leader) in self.new.clone().zip(&self.places).filter(|(slot, leader)| *slot != leader.slot) {
+            groups.write().entry(leader.slot).or_default().insert(slot);
+            leading.set(leader.slot);
+            followers.set(slot);
+            following.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Found<'_> {
+    fn drop(&mut self) {
+        if self.is_entered {
+            return;
+        }
+        let mut leaders = self.equals.leaders.lock();
+        for (slot, place) in self.new.clone().zip(&self.places).filter(|(slot, place)| *slot == place.slot) {
+            if let Ok(entry) = leaders.find_entry(spread(place.hash), |leader| leader.slot == slot) {
+                entry.remove();
+            }
+        }
     }
 }
 
@@ -129,6 +191,9 @@ fn spread(hash: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::options::Metric;
     use crate::vectors::{Rows, Space};
@@ -142,7 +207,12 @@ mod tests {
         writer.publish();
         let equals = Equals::new();
         equals.reserve(0, 5).unwrap();
-        (0..5).for_each(|slot| equals.enter(slot, rows.view()));
+        let view = rows.view();
+        drop(equals.find(0..5, |slot| view.given(slot), &Work::default()).unwrap());
+        assert_eq!(equals.leaders.lock().len(), 0, "forgotten");
+        for slots in [0..2, 2..5] {
+            equals.find(slots, |slot| view.given(slot), &Work::default()).unwrap().enter();
+        }
         let group = |leader| {
             let mut group = Vec::new();
             equals.visit_group(leader, |slot| {
@@ -156,6 +226,20 @@ mod tests {
         assert!(equals.followers().get(3) && !equals.followers().get(0));
         equals.take_out(2, rows.view());
         equals.take_out(0, rows.view());
-        assert_eq!(group(0), [3]);
+        assert_eq!((group(0), equals.following.load(Ordering::Relaxed)), (vec![3], 1));
+    }
+
+    #[test]
+    fn a_cancelled_look_for_equals_leaves_nothing() {
+        let equals = Equals::new();
+        equals.reserve(0, 2).unwrap();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let work = Work { cancelled: Some(cancelled.clone()), ..Work::default() };
+        let values = |slot| {
+            cancelled.fetch_or(slot == 1, Ordering::Relaxed);
+            &[1.0][..]
+        };
+        assert!(matches!(equals.find(0..3, values, &work), Err(Error::Cancelled)));
+        assert_eq!((equals.leaders.lock().len(), equals.followers().get(1)), (0, false));
     }
 }

@@ -1,14 +1,22 @@
 //! Doing the migration: a thread of its own that inserts chunk after chunk on the build threads, and steps by hand.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
+use parking_lot::MutexGuard;
+
 use super::Inner;
+use super::failpoints::Point;
+use super::state::State;
+use crate::codes::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Batch, Graph, Insertion, choose_degree};
-use crate::migration::{Migrated, MigrationDone};
-use crate::work::Work;
+use crate::graph::{Batch, Bulk, Graph, Insertion, Shape, Survey};
+use crate::migration::{Control, Listener, Migrated, MigrationDone, Next};
+use crate::pools::Turns;
+use crate::work::{Phase, Work};
+
+/// Rows that are inserted together at most: a batch takes the product with itself, and memory that grows with it.
+const MAX_BATCH: usize = 4_096;
 
 /// What a migration is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +43,13 @@ pub struct Migration {
     pub error: Option<(&'static str, String)>,
 }
 
+/// What of a region a chunk was.
+struct Inserted {
+    rows: usize,
+    /// Whether it was the last: the region has no more rows, or the insertion was stopped.
+    is_end: bool,
+}
+
 impl Inner {
     pub(super) fn migration(&self) -> Migration {
         let control = self.migrator.control();
@@ -42,19 +57,19 @@ impl Inner {
         let migrated = state.migrated();
         let waits = control.end() > migrated;
         let is_running = control.wants_run(migrated);
-        let migration_state = match (state.graph.get().is_some(), waits) {
+        let migration_state = match (state.graph.load().is_some(), waits) {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
             (true, true) => MigrationState::Paused,
-            (false, true) if control.paused && control.is_due() => MigrationState::Paused,
+            (false, true) if control.is_held() && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
         };
         Migration {
             state: migration_state,
             migrated: state.live_in(0..migrated),
             total: state.live_in(0..state.len()),
-            method: state.graph.get().map(|_| "insert"),
-            error: control.error.as_ref().map(|error| (error.code(), error.to_string())),
+            method: state.graph.load().as_deref().map(Graph::method),
+            error: control.failure().map(|error| (error.code(), error.to_string())),
         }
     }
 
@@ -69,20 +84,21 @@ impl Inner {
         drop(control);
         let inner = self.clone();
         let builder = thread::Builder::new().name("vicinal-migration".into());
-        if let Err(error) = builder.spawn(move || inner.run_migration()) {
+        let failed = |error| Error::Internal(format!("starting a thread failed: {error}"));
+        let start = || builder.spawn(move || inner.run_migration()).map_err(failed);
+        if let Err(error) = self.failpoints.pass(Point::Spawn).and_then(|()| start()) {
             let mut control = self.migrator.control();
             control.running = false;
-            control.paused = true;
-            control.error = Some(Error::Internal(format!("starting a thread failed: {error}")));
+            control.fail(error);
             drop(control);
             self.settle_migrations();
+            self.migrator.notify();
         }
     }
 
     pub(super) fn start_migration(self: &Arc<Self>, work: Work, done: MigrationDone) {
         let mut control = self.migrator.control();
-        let refusal = if control.closed { Some(Error::Closed) } else { control.error.take() };
-        if let Some(error) = refusal {
+        if let Some(error) = control.refusal() {
             drop(control);
             return done(Err(error));
         }
@@ -93,16 +109,19 @@ impl Inner {
     }
 
     pub(super) fn migrate_step(&self, max: usize) -> Result<usize> {
-        self.check_open()?;
         let waiting = || {
             let control = self.migrator.control();
             let migrated = self.state.load().migrated();
             if control.is_due() { migrated..control.end().max(migrated) } else { migrated..migrated }
         };
-        if !waiting().is_empty() {
-            self.insert_chunk(max, &|| false)?;
+        let mut left = max;
+        while left > 0 && !waiting().is_empty() {
+            self.check_open()?;
+            let Inserted { rows, is_end } = self.insert_step(left)?;
             self.settle_migrations();
+            left = if is_end { 0 } else { left - rows };
         }
+        self.check_open()?;
         let state = self.state.load();
         Ok(state.live_in(waiting()))
     }
@@ -140,21 +159,23 @@ impl Inner {
                 return self.migrator.notify();
             }
             drop(control);
-            let insert = || self.insert_chunk(self.options.chunk_size, &|| self.should_stop());
-            let result = catch_unwind(AssertUnwindSafe(insert)).unwrap_or_else(|panic| {
-                let message = crate::error::panic_message(&*panic);
-                self.poison(&message);
-                Err(Error::Internal(message))
-            });
-            let state = self.state.load();
-            let mut control = self.migrator.control();
-            match result {
-                Ok(()) => control.report(state.migrated(), &|slots| state.live_in(slots)),
-                Err(error) => {
-                    control.paused = true;
-                    control.error = Some(error);
-                }
+            match self.advance(&|| self.should_stop()) {
+                Ok(()) => self.report_migration(Phase::Insert, None),
+                Err(error) => self.migrator.control().fail(error),
             }
+        }
+    }
+
+    /// Tells everybody who waits how far the run is: by the rows that have moved, or by the share of the work on all that
+    /// wait. They are told without a lock held: they may call the index.
+    fn report_migration(&self, phase: Phase, share: Option<f64>) {
+        let control = self.migrator.control();
+        let (listeners, state) = (control.listeners(), self.state.load());
+        drop(control);
+        for Listener { work, rows } in listeners {
+            let (moved, total) = (rows.start..state.migrated().clamp(rows.start, rows.end), state.live_in(rows));
+            let done = share.map_or_else(|| state.live_in(moved), |share| (total as f64 * share) as usize);
+            work.report(phase, done, total);
         }
     }
 
@@ -170,43 +191,121 @@ impl Inner {
         has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
     }
 
-    /// Inserts the next at most `max` rows; less if the region ends before, none if it was stopped.
-    fn insert_chunk(&self, max: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    /// Moves the next rows: those of a chunk, or all that wait by building the graph anew. None if it was stopped.
+    fn advance(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        self.exclusively(|state, mut control| {
+            let migrated = state.migrated();
+            let next = control.next(migrated);
+            drop(control);
+            match next {
+                Some(Next::Rebuild(end)) => self.rebuild(state, end, stopped),
+                Some(Next::Insert(region)) => {
+                    self.insert_up_to(state, region.min(migrated + self.options.chunk_size.min(MAX_BATCH)), stopped)
+                }
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Inserts the next at most `max` rows by hand; less if the region ends before.
+    fn insert_step(&self, max: usize) -> Result<Inserted> {
+        self.exclusively(|state, mut control| {
+            let migrated = state.migrated();
+            let region = control.next_region(migrated).unwrap_or(migrated);
+            drop(control);
+            let end = region.min(migrated.saturating_add(max.min(MAX_BATCH)));
+            self.insert_up_to(state, end, &|| false)?;
+            let rows = state.migrated() - migrated;
+            Ok(Inserted { rows, is_end: rows == 0 || end == region })
+        })
+    }
+
+    /// Runs `work`, which changes the graph, while nobody else does. After a panic nothing is changed any more.
+    fn exclusively<R>(&self, work: impl FnOnce(&State, MutexGuard<'_, Control>) -> Result<R>) -> Result<R> {
         let inserting = self.migrator.inserting();
-        // The state under the control's lock, as everywhere here: `clear` changes both together.
-        let mut control = self.migrator.control();
-        let state = self.state.load_full();
-        let migrated = state.migrated();
-        let Some(region) = control.next_region(migrated) else {
-            return Ok(());
-        };
-        drop(control);
-        let stopped = || stopped() || state.is_abandoned();
-        let graph = match state.graph.get() {
+        let result = self.guarded(|| {
+            // The state under the control's lock, as everywhere here: `clear` changes both together.
+            let control = self.migrator.control();
+            control.check_sound()?;
+            let state = self.state.load_full();
+            work(&state, control)
+        });
+        // Fairly: whoever waits for the lock gets it before the next chunk.
+        MutexGuard::unlock_fair(inserting);
+        result
+    }
+
+    /// Inserts the rows up to `end` into the graph, beginning one if there is none.
+    fn insert_up_to(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        let stopped = self.stopped(state, stopped);
+        let turns = self.pools.turns(&stopped);
+        let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let m = self
-                    .options
-                    .m
-                    .unwrap_or_else(|| self.pools.build(|| choose_degree(state.rows.building_views()[0], region)));
-                state.graph.get_or_init(|| Graph::new(m, self.options.seed))
+                let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+                    return Ok(());
+                };
+                let graph = Arc::new(Graph::new(m, self.options.seed, encoder));
+                state.graph.store(Some(graph.clone()));
+                graph
             }
         };
-        let end = region.min(migrated.saturating_add(max));
-        let followers = state.equals.followers();
-        let nodes: Vec<u32> = (migrated as u32..end as u32).filter(|&slot| !followers.get(slot)).collect();
         let insertion = Insertion {
-            graph,
+            graph: &graph,
             rows: &state.rows,
             pools: &self.pools,
             scratches: &state.scratches,
             ef_construction: self.options.ef_construction,
-            stopped: &stopped,
+            turns,
         };
-        insertion.insert(&Batch { nodes: &nodes, end: end as u32 })?;
-        // Fairly: whoever waits for the lock gets it before the next chunk.
-        parking_lot::MutexGuard::unlock_fair(inserting);
+        let slots = state.leaders(graph.migrated()..end);
+        self.failpoints.pass(Point::Chunk)?;
+        insertion.insert(&Batch { slots: &slots, end: end as u32 })
+    }
+
+    /// Builds the graph anew, of all rows up to `end`.
+    fn rebuild(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        let stopped = self.stopped(state, stopped);
+        let turns = self.pools.turns(&stopped);
+        let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+            return Ok(());
+        };
+        let bulk = Bulk {
+            rows: &state.rows,
+            pools: &self.pools,
+            scratches: &state.scratches,
+            seed: self.options.seed,
+            shape: Shape::new(m, self.options.ef_construction),
+            turns,
+            report: &|phase, share| self.report_migration(phase, Some(share)),
+        };
+        self.failpoints.pass(Point::Chunk)?;
+        if let Some(graph) = bulk.build(encoder, &state.leaders(0..end), end)? {
+            state.graph.store(Some(Arc::new(graph)));
+        }
         Ok(())
+    }
+
+    /// M, and how rows become codes where these tell them apart, for a graph of the rows up to `end`; `None` if it was
+    /// stopped.
+    fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>)> {
+        let rows = state.rows.building_views()[0];
+        let encoder = Encoder::train(state.rows.view(), self.options.metric, end);
+        let survey = self.pools.build(|| Survey::of(rows, end, &encoder, turns))?;
+        let m = self.options.m.unwrap_or_else(|| survey.degree());
+        Some((m, survey.codes_fit().then_some(encoder)))
+    }
+
+    /// Whether work on the graph of `state` is to stop, asked before each work unit.
+    fn stopped<'a>(
+        &'a self,
+        state: &'a State,
+        stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> impl Fn() -> bool + Sync + 'a {
+        move || {
+            let _ = self.failpoints.pass(Point::Unit);
+            stopped() || state.is_abandoned()
+        }
     }
 }
 

@@ -2,18 +2,24 @@
 
 mod batch;
 mod equals;
+mod failpoints;
 mod hash;
 mod migrate;
 mod persist;
 mod read;
 mod reader;
+mod scan;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verify;
+mod walk;
 mod write;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
@@ -24,13 +30,14 @@ pub use read::{Hits, Keys};
 pub(crate) use state::State;
 pub use verify::{Bytes, Stats, Verified};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_message};
 use crate::ids::{Id, IdSet, Ids};
 use crate::migration::{Migrated, MigrationDone, Migrator};
 use crate::options::{IdType, Options, SearchOptions};
 use crate::pools::Pools;
 use crate::storage::System;
 use crate::work::Work;
+use failpoints::Failpoints;
 use read::Source;
 use write::Existing;
 
@@ -62,8 +69,7 @@ struct Inner {
     closed: AtomicBool,
     /// Live rows at `close`.
     final_len: AtomicUsize,
-    /// What the panic said that broke the index.
-    poisoned: OnceLock<String>,
+    failpoints: Failpoints,
 }
 
 impl Index {
@@ -89,7 +95,7 @@ impl Index {
             pools,
             closed: AtomicBool::new(false),
             final_len: AtomicUsize::new(0),
-            poisoned: OnceLock::new(),
+            failpoints: Failpoints::default(),
         }))))
     }
 
@@ -212,7 +218,7 @@ impl Index {
         migrate::wait(|done| self.start_migration(work.clone(), done))
     }
 
-    /// Inserts the next at most `max` rows; how many still wait.
+    /// Inserts the next at most `max` rows, in batches of at most 4,096; fewer where a region ends. How many still wait.
     pub fn migrate_step(&self, max: usize) -> Result<usize> {
         if max == 0 {
             return Err(Error::argument("maxVectors", max, "a whole number, 1 or more"));
@@ -268,7 +274,7 @@ impl Index {
         self.inner().close();
     }
 
-    /// Marks the index as broken by a caught panic: later writes are refused with `Internal`.
+    /// Marks the index as broken by a caught panic: later writes and migrations are refused with `Internal`.
     pub fn poison(&self, message: &str) {
         self.inner().poison(message);
     }
@@ -287,7 +293,16 @@ impl Inner {
     }
 
     fn poison(&self, message: &str) {
-        self.poisoned.get_or_init(|| message.to_string());
+        self.migrator.poison(message);
+    }
+
+    /// Runs `body`, which changes the index. A panic may leave a change half done: nothing may be built on it.
+    fn guarded<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<R> {
+        catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+            let message = panic_message(&*panic);
+            self.poison(message);
+            Err(Error::Internal(message.to_string()))
+        })
     }
 
     /// Tells the background work to stop, without waiting.

@@ -54,10 +54,14 @@ pub(super) enum Source<'a> {
 impl Inner {
     pub(super) fn hits(&self, source: Source<'_>, options: &SearchOptions) -> Result<Hits> {
         self.search(source, options, |state, keys| {
-            let mut ids = Ids::none(self.options.id_type);
+            let refused = |_| Error::OutOfMemory { what: "the answer", bytes: keys.len() * 12 };
+            let (mut ids, mut distances) = (Ids::none(self.options.id_type), Vec::new());
+            ids.try_reserve(keys.len()).map_err(refused)?;
+            distances.try_reserve_exact(keys.len()).map_err(refused)?;
             state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
-            Hits { ids, distances: keys.iter().map(|key| key.distance()).collect() }
-        })
+            distances.extend(keys.iter().map(|key| key.distance()));
+            Ok(Hits { ids, distances })
+        })?
     }
 
     /// Fills the buffers with what was found; how much that is.
@@ -93,7 +97,7 @@ impl Inner {
     ) -> Result<R> {
         let state = self.open()?;
         self.check_search(options)?;
-        let _passage = self.pools.gate().enter();
+        let _passage = self.pools.enter();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
             let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));
@@ -125,7 +129,9 @@ impl Inner {
         };
         let len = state.len();
         let filter = self.filter_slots(state, options, len)?;
-        let reader = Reader::new(state, self.request(options, len, filter.as_deref(), excluded), self.threshold());
+        let request = self.request(options, len, filter.as_deref(), excluded);
+        let graph = state.graph.load();
+        let reader = Reader::new(state, graph.as_deref(), request, self.threshold());
         reader.nearest(reader.rows().foreign(query), scratch)
     }
 
@@ -217,7 +223,10 @@ impl Inner {
         let mut rows = Vec::new();
         let refused = |_| Error::OutOfMemory { what: "the answer", bytes: values.saturating_mul(size_of::<f32>()) };
         rows.try_reserve_exact(values).map_err(refused)?;
-        let mut found = vec![0; ids.len()];
+        let mut found = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: ids.len() };
+        found.try_reserve_exact(ids.len()).map_err(refused)?;
+        found.resize(ids.len(), 0);
         for (row, id) in ids.iter().enumerate() {
             match state.find(id) {
                 Some(slot) => {
@@ -234,15 +243,20 @@ impl Inner {
         let state = Guard::into_inner(self.open()?);
         let (end, removed) = state.undisturbed(|| {
             let end = state.len();
+            let words = end.div_ceil(64);
+            let mut removed = Vec::new();
+            let refused = |_| Error::OutOfMemory { what: "the keys", bytes: words * size_of::<u64>() };
+            removed.try_reserve_exact(words).map_err(refused)?;
             let view = state.removed.view();
-            (end, (0..end.div_ceil(64)).map(|index| view.word(index)).collect())
-        });
+            removed.extend((0..words).map(|index| view.word(index)));
+            Ok::<_, Error>((end, removed))
+        })?;
         Ok(Keys { state, removed, next: 0, end })
     }
 
     pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
         let state = self.open()?;
         ids.check(self.options.id_type)?;
-        Ok(IdSet::new(ids, self.id, &state))
+        IdSet::new(ids, self.id, &state)
     }
 }

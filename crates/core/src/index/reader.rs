@@ -8,7 +8,7 @@ use super::state::State;
 use crate::bits::BitsView;
 use crate::error::Result;
 use crate::flat;
-use crate::graph::{Accept, GraphView, Scratch};
+use crate::graph::{Accept, Graph, GraphView, Scratch, Target};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
@@ -20,6 +20,9 @@ const BRIDGE_BELOW: usize = 4;
 
 /// Up to one place in this many of a beam may be taken by removed rows before the search is made anew without them.
 const TOLERATED: usize = 8;
+
+/// The nearest `2 · k`, and at least `k` and this many, of what the graph finds by codes are compared by their rows.
+const RERANKED: usize = 16;
 
 /// What a search is asked for, checked and with its defaults filled in.
 #[derive(Clone, Copy)]
@@ -51,12 +54,12 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// `threshold` is the number of live rows from which on the graph answers.
-    pub(crate) fn new(state: &'a State, request: Request<'a>, threshold: usize) -> Self {
+    pub(crate) fn new(state: &'a State, graph: Option<&'a Graph>, request: Request<'a>, threshold: usize) -> Self {
         let live = state.live();
         // The graph's end first: all that it serves is published in the view that is taken after it.
-        let migrated = state.migrated();
+        let migrated = graph.map_or(0, Graph::migrated);
         let rows = state.rows.view();
-        let graph = state.graph.get().filter(|graph| {
+        let graph = graph.filter(|graph| {
             let is_worth_it = request.ef.saturating_mul(2 * graph.m()) < live;
             !request.exact && live >= threshold && is_worth_it
         });
@@ -117,30 +120,50 @@ impl<'a> Reader<'a> {
     }
 
     fn search_graph(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
-        let Request { k, ef, filter, .. } = self.request;
+        let Request { ef, filter, .. } = self.request;
         let allowed = filter.map_or(self.migrated, |filter| filter.range_cardinality(..self.migrated as u32) as usize);
-        let entry = self.graph.and_then(|graph| Some((graph, graph.entry()?)));
-        let Some((graph, entry)) = entry.filter(|_| allowed >= SCAN_FILTERED * ef || filter.is_none()) else {
-            self.scan(query, 0..self.migrated, scratch);
-            return Ok(());
+        let graph = self.graph.filter(|_| allowed >= SCAN_FILTERED * ef || filter.is_none());
+        let mut buffer = std::mem::take(&mut scratch.weights);
+        let is_found = match graph {
+            Some(graph) => {
+                let target = graph.points().foreign(query, &mut buffer);
+                self.is_found(&graph, (query, target), allowed, scratch)?
+            }
+            None => false,
         };
-        let start = graph.descend(query, entry, 0, scratch);
+        scratch.weights = buffer;
+        // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.
+        if !is_found {
+            scratch.top.reset(self.request.k.min(self.rows.len()));
+            self.scan(query, 0..self.migrated, scratch);
+        }
+        Ok(())
+    }
+
+    /// Whether the graph found as many as are wanted, or as there are.
+    fn is_found(
+        &self,
+        graph: &GraphView<'_>,
+        (query, target): (Query<'_>, Target<'_>),
+        allowed: usize,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let Request { k, ef, filter, .. } = self.request;
+        let Some(entry) = graph.entry() else {
+            return Ok(false);
+        };
+        let start = graph.descend(target, entry, 0, scratch);
         if filter.is_none() {
-            graph.search_level(query, &[start], 0, ef, scratch, |_| ())?;
+            graph.search_level(target, &[start], 0, ef, scratch, |_| ())?;
             let is_clear = !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED;
-            if is_clear && self.collect(scratch) >= k.min(allowed) {
-                return Ok(());
+            if is_clear && self.collect(graph, query, scratch) >= k.min(allowed) {
+                return Ok(true);
             }
             scratch.top.reset(k.min(self.rows.len()));
         }
         let bridge = allowed * BRIDGE_BELOW < self.migrated;
-        graph.search_accepted(query, start, ef, self, bridge, scratch)?;
-        // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.
-        if self.collect(scratch) < k.min(allowed) {
-            scratch.top.reset(k.min(self.rows.len()));
-            self.scan(query, 0..self.migrated, scratch);
-        }
-        Ok(())
+        graph.search_accepted(target, start, ef, self, bridge, scratch)?;
+        Ok(self.collect(graph, query, scratch) >= k.min(allowed))
     }
 
     /// How many nodes of the beam may be returned.
@@ -148,24 +171,39 @@ impl<'a> Reader<'a> {
         scratch.beam.keys().iter().filter(|key| self.accepts(key.slot())).count()
     }
 
-    /// Pushes what the beam holds, and the rows that equal it, to the top; how many counted.
-    fn collect(&self, scratch: &mut Scratch) -> usize {
-        let Scratch { beam, top, .. } = scratch;
+    /// Pushes what the beam holds, and the rows that equal it, to the top, by the distances of the rows; how many
+    /// counted. The slots that the graph does not serve yet count too: the scan finds them.
+    fn collect(&self, graph: &GraphView<'_>, query: Query<'_>, scratch: &mut Scratch) -> usize {
+        let Scratch { beam, top, neighbors: slots, distances, .. } = scratch;
         let Request { k, max_distance, .. } = self.request;
+        let wanted = k.saturating_add(k.max(RERANKED));
         let mut found = 0;
-        for key in beam.keys() {
+        slots.clear();
+        for slot in beam.keys().iter().map(|key| graph.points().slot(key.slot())) {
+            if slot as usize >= self.migrated {
+                found += usize::from(self.admits(slot));
+            } else if self.accepts_slot(slot) {
+                slots.push(slot);
+            }
+            if slots.len() == wanted {
+                break;
+            }
+        }
+        distances.resize(slots.len(), 0.0);
+        self.rows.score(query, slots, distances);
+        for (&leader, &distance) in slots.iter().zip(distances.iter()) {
             let mut push = |slot: u32| {
                 let counts = (slot as usize) < self.migrated && self.admits(slot);
-                if counts && key.distance() <= max_distance {
-                    top.push(Key::new(key.distance(), slot));
+                if counts && distance <= max_distance {
+                    top.push(Key::new(distance, slot));
                 }
                 usize::from(counts)
             };
-            found += push(key.slot());
-            if self.leading.get(key.slot()) {
+            found += push(leader);
+            if self.leading.get(leader) {
                 // A group is in insertion order: when so many of it counted, the others would not be returned.
                 let enough = found + k;
-                self.state.equals.visit_group(key.slot(), |slot| {
+                self.state.equals.visit_group(leader, |slot| {
                     found += push(slot);
                     found < enough
                 });
@@ -177,11 +215,16 @@ impl<'a> Reader<'a> {
 
 impl Accept for Reader<'_> {
     fn accepts(&self, node: u32) -> bool {
-        self.admits(node) || (self.leading.get(node) && self.accepts_group(node))
+        self.graph.is_some_and(|graph| self.accepts_slot(graph.points().slot(node)))
     }
 }
 
 impl Reader<'_> {
+    /// Whether `slot`, or one that equals it, may be returned.
+    fn accepts_slot(&self, slot: u32) -> bool {
+        self.admits(slot) || (self.leading.get(slot) && self.accepts_group(slot))
+    }
+
     #[cold]
     fn accepts_group(&self, leader: u32) -> bool {
         let mut accepted = false;

@@ -1,10 +1,10 @@
 //! Everything that an index holds. `clear` replaces it as a whole.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::RwLock;
+use arc_swap::ArcSwapOption;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::equals::Equals;
 use crate::bits::Bits;
@@ -24,8 +24,8 @@ pub(crate) struct State {
     pub(crate) removed: Bits,
     pub(crate) equals: Equals,
     live: AtomicUsize,
-    /// Made by the first migration.
-    pub(crate) graph: OnceLock<Graph>,
+    /// Made by the first migration; replaced as a whole by a bulk build.
+    pub(crate) graph: ArcSwapOption<Graph>,
     pub(crate) scratches: ScratchPool,
     /// Odd while an upsert takes replaced rows out; each one adds two.
     replacements: AtomicU64,
@@ -46,7 +46,7 @@ impl State {
             removed: Bits::new("ids"),
             equals: Equals::new(),
             live: AtomicUsize::new(0),
-            graph: OnceLock::new(),
+            graph: ArcSwapOption::empty(),
             scratches: ScratchPool::default(),
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
@@ -95,6 +95,12 @@ impl State {
         slots.len() - self.removed.view().count(slots)
     }
 
+    /// The slots of a range that equal no earlier one: those that become nodes.
+    pub(crate) fn leaders(&self, slots: Range<usize>) -> Vec<u32> {
+        let followers = self.equals.followers();
+        (slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)).collect()
+    }
+
     /// The id of a published slot.
     pub(crate) fn id(&self, slot: u32) -> Id<'_> {
         self.ids.get(slot)
@@ -102,7 +108,7 @@ impl State {
 
     /// Slots below it are served by the graph.
     pub(crate) fn migrated(&self) -> usize {
-        self.graph.get().map_or(0, Graph::migrated)
+        self.graph.load().as_deref().map_or(0, Graph::migrated)
     }
 
     /// Runs `read`, which looks at rows and at what of them was removed. If an upsert came between, it may have met an
@@ -119,12 +125,14 @@ impl State {
         read()
     }
 
-    /// Runs `commit`, which publishes new rows and takes out those that they replace.
+    /// Runs `commit`, which publishes new rows and takes out those that they replace. Searches wait for it, so it must be
+    /// short; those that do come before the next.
     pub(crate) fn replacing(&self, commit: impl FnOnce()) {
-        let _replacing = self.replacing.write();
+        let replacing = self.replacing.write();
         self.replacements.fetch_add(1, Ordering::AcqRel);
         commit();
         self.replacements.fetch_add(1, Ordering::AcqRel);
+        RwLockWriteGuard::unlock_fair(replacing);
     }
 
     pub(crate) fn abandon(&self) {

@@ -1,9 +1,10 @@
 //! Measuring an index against itself: what it uses, how well it finds its own rows, whether it reaches them all.
 
-use super::Inner;
 use super::migrate::Migration;
 use super::reader::{Reader, Request};
 use super::state::State;
+use super::walk::walk;
+use super::{Inner, scan};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::work::{Phase, Work};
@@ -48,30 +49,34 @@ pub struct Verified {
     pub samples: usize,
 }
 
-/// Nodes whose degree is looked at for the mean.
+/// Slots, evenly spread, whose degree is looked at for the mean.
 const DEGREE_SAMPLES: usize = 10_000;
 
 impl Inner {
     pub(super) fn bytes(&self) -> Bytes {
         let state = self.state.load();
         let vectors = state.rows.bytes();
-        let links = state.graph.get().map_or(0, Graph::bytes);
+        let (codes, links) = state.graph.load().as_deref().map_or((0, 0), Graph::bytes);
         let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
-        Bytes { vectors, codes: 0, links, ids, total: vectors + links + ids }
+        Bytes { vectors, codes, links, ids, total: vectors + codes + links + ids }
     }
 
     pub(super) fn stats(&self) -> Result<Stats> {
         let state = self.open()?;
         let migration = self.migration();
         let live = state.live();
-        let graph = state.graph.get();
+        let graph = state.graph.load_full();
+        let graph = graph.as_deref();
         let view = graph.map(|graph| graph.view(&state.rows));
         Ok(Stats {
             live,
             removed: state.len().saturating_sub(live),
             tail: migration.total.saturating_sub(migration.migrated),
             levels: graph.map(|graph| graph.levels()).unwrap_or_default(),
-            mean_degree: view.map_or(0.0, |view| view.mean_degree(state.migrated().min(DEGREE_SAMPLES))),
+            mean_degree: view.map_or(0.0, |view| {
+                let nodes = graph.map_or(0, Graph::nodes);
+                view.mean_degree((0..nodes).step_by(nodes.div_ceil(DEGREE_SAMPLES).max(1)))
+            }),
             m: graph.map_or(self.options.m.unwrap_or(crate::graph::DEFAULT_M), |graph| graph.m()),
             bytes: self.bytes(),
             simd: state.rows.view().space().kernels().level().name(),
@@ -88,12 +93,12 @@ impl Inner {
             }
         }
         let unreachable = unreachable(&state, work)?;
-        let sampled = sample(&state, samples);
+        let sampled = sample(&state, samples, work)?;
         let (mut hits, mut possible) = (0, 0);
         for (done, &slot) in sampled.iter().enumerate() {
             work.check()?;
             work.report(Phase::Verify, done, sampled.len());
-            let (found, of) = self.recall_of(&state, slot, k, ef)?;
+            let (found, of) = self.recall_of(&state, slot, k, ef, work)?;
             hits += found;
             possible += of;
         }
@@ -103,71 +108,95 @@ impl Inner {
     }
 
     /// Of the exact nearest `k` of the row at `slot`, how many a search finds: hits no farther than the exact k-th.
-    fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>) -> Result<(usize, usize)> {
-        let _passage = self.pools.gate().enter();
+    fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>, work: &Work) -> Result<(usize, usize)> {
+        let _passage = self.pools.enter();
         let ef = ef.unwrap_or(self.options.ef).max(k);
-        let search = |exact| {
+        let graph = state.graph.load();
+        let reader = |exact| {
             let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };
-            let reader = Reader::new(state, request, self.threshold());
-            state.scratches.with(|scratch| {
-                reader.nearest(reader.rows().query(slot), scratch)?;
-                Ok(scratch.top.sorted().iter().map(|key| key.distance()).collect::<Vec<_>>())
-            })
+            Reader::new(state, graph.as_deref(), request, self.threshold())
         };
-        let exact: Vec<f32> = search(true)?;
-        let found: Vec<f32> = search(false)?;
-        let Some(&last) = exact.last() else {
-            return Ok((0, 0));
-        };
-        Ok((found.iter().filter(|&&distance| distance <= last).count().min(exact.len()), exact.len()))
+        state.scratches.with(|scratch| {
+            let searching = reader(false);
+            searching.nearest(searching.rows().query(slot), scratch)?;
+            let mut found = Vec::new();
+            let keys = scratch.top.sorted();
+            found.try_reserve_exact(keys.len()).map_err(|_| refused(keys.len() * size_of::<f32>()))?;
+            found.extend(keys.iter().map(|key| key.distance()));
+            let scanning = reader(true);
+            scratch.top.reset(k.min(scanning.rows().len()));
+            scan::one(&scanning, scanning.rows().query(slot), &mut scratch.top, work)?;
+            let exact = scratch.top.sorted();
+            let Some(last) = exact.last().map(|key| key.distance()) else {
+                return Ok((0, 0));
+            };
+            Ok((found.iter().filter(|&&distance| distance <= last).count().min(exact.len()), exact.len()))
+        })
     }
 }
 
+fn refused(bytes: usize) -> Error {
+    Error::OutOfMemory { what: "a verification", bytes }
+}
+
 /// At most `count` live slots, evenly spread.
-fn sample(state: &State, count: usize) -> Vec<u32> {
+fn sample(state: &State, count: usize, work: &Work) -> Result<Vec<u32>> {
+    let slots = state.len();
+    let live = state.live_in(0..slots);
+    let count = count.min(live);
+    let mut sampled = Vec::new();
+    sampled.try_reserve_exact(count).map_err(|_| refused(count * size_of::<u32>()))?;
     let removed = state.removed.view();
-    let live: Vec<u32> = (0..state.len() as u32).filter(|&slot| !removed.get(slot)).collect();
-    let count = count.min(live.len());
-    (0..count).map(|i| live[i * live.len() / count]).collect()
+    for (position, slot) in (0..slots as u32).filter(|&slot| !removed.get(slot)).enumerate() {
+        work.check()?;
+        if sampled.len() < count && position == sampled.len() * live / count {
+            sampled.push(slot);
+        }
+    }
+    Ok(sampled)
 }
 
 /// Live rows of the graph that cannot be reached from its entry point on level 0. Rows of the tail are scanned.
 fn unreachable(state: &State, work: &Work) -> Result<usize> {
-    let migrated = state.migrated();
-    let Some(graph) = state.graph.get().map(|graph| graph.view(&state.rows)) else {
+    let graph = state.graph.load_full();
+    let Some(graph) = graph.as_deref() else {
         return Ok(0);
     };
-    let Some(entry) = graph.entry() else {
+    let (migrated, nodes, view) = (graph.migrated(), graph.nodes(), graph.view(&state.rows));
+    let Some(entry) = view.entry() else {
         return Ok(0);
     };
-    let mut reached = vec![false; graph.limit()];
-    let mut stack = vec![entry.node];
-    let mut neighbors = Vec::new();
-    let mut steps = 0;
-    while let Some(node) = stack.pop() {
-        if std::mem::replace(&mut reached[node as usize], true) {
-            continue;
-        }
-        steps += 1;
-        if steps % 4_096 == 0 {
-            work.check()?;
-        }
-        if let Some(list) = graph.list(node, 0) {
-            list.read(&mut neighbors);
-            stack.extend(neighbors.iter().filter(|&&node| (node as usize) < reached.len() && !reached[node as usize]));
-        }
-    }
-    let (removed, followers) = (state.removed.view(), state.equals.followers());
+    let reached = walk(&view, entry.node, view.limit(), work, |_| Ok(()))?;
+    let removed = state.removed.view();
     let mut count = 0;
-    for slot in (0..migrated as u32).filter(|&slot| !reached[slot as usize]) {
-        if !followers.get(slot) {
-            count += usize::from(!removed.get(slot));
-            // Whoever equals it is reached through it.
-            state.equals.visit_group(slot, |follower| {
-                count += usize::from((follower as usize) < migrated);
-                true
-            });
-        }
+    for node in (0..nodes as u32).filter(|&node| !reached[node as usize]) {
+        let slot = view.points().slot(node);
+        count += usize::from(!removed.get(slot));
+        // Whoever equals it is reached through it.
+        state.equals.visit_group(slot, |follower| {
+            count += usize::from((follower as usize) < migrated);
+            true
+        });
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Index, Options, Work};
+
+    #[test]
+    fn the_mean_degree_is_that_of_the_whole_graph() {
+        // So many equal rows come first that a look at the beginning would meet a single node.
+        let (equal, others) = (super::DEGREE_SAMPLES, 2_000);
+        let index = Index::new(Options { threshold: Some(0), auto_migrate: false, ..Options::new(1) }).unwrap();
+        let rows: Vec<f32> = (0..equal + others).map(|row| row.saturating_sub(equal) as f32).collect();
+        index.add(&crate::Ids::Keys((0..rows.len() as u64).collect()), &rows, &Work::default()).unwrap();
+        index.migrate(&Work::default()).unwrap();
+        let state = index.inner().state.load();
+        let graph = state.graph.load_full().unwrap();
+        let all = graph.view(&state.rows).mean_degree(0..graph.nodes());
+        let sampled = index.stats().unwrap().mean_degree;
+        assert!((sampled / all - 1.0).abs() < 0.05, "{sampled}, expected about {all}");
+    }
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Inner;
+use super::failpoints::Point;
 use super::state::State;
 use crate::error::{Error, Result};
-use crate::ids::{Id, IdHash, Ids};
+use crate::ids::{IdHash, IdWriter, Ids};
+use crate::vectors::RowsWriter;
 use crate::work::{Phase, Work};
 
 /// Slots of an index: a link has 31 bits for one.
 pub(super) const MAX_SLOTS: usize = (1 << 31) - 2;
 
-/// Rows between two looks at whether the caller has cancelled.
-const BLOCK: usize = 1_024;
+/// Rows between two reports, and rows that are published together where they replace others: searches wait meanwhile.
+const SLICE: usize = 1_024;
 
 /// What to do with an id that exists.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,8 +40,8 @@ impl Inner {
         let _writing = self.writing()?;
         let state = self.state.load_full();
         self.check_rows(ids, rows, work)?;
-        let plan = self.plan(&state, ids, rows, existing)?;
-        self.write(&state, &plan, work)?;
+        let plan = self.plan(&state, ids, rows, existing, work)?;
+        self.guarded(|| self.write(&state, &plan, work))?;
         self.migrator.cut(state.len(), state.live());
         Ok(())
     }
@@ -72,14 +74,13 @@ impl Inner {
     pub(super) fn writing(&self) -> Result<MutexGuard<'_, ()>> {
         let guard = self.writing.lock();
         self.check_open()?;
-        match self.poisoned.get() {
-            Some(message) => Err(Error::Internal(message.clone())),
-            None => Ok(guard),
-        }
+        self.migrator.control().check_sound()?;
+        Ok(guard)
     }
 
     fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
+        ids.check_lengths()?;
         let dimensions = self.options.dimensions;
         if !rows.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
@@ -92,51 +93,79 @@ impl Inner {
         let state = self.state.load();
         let space = state.rows.view().space();
         for (row, values) in rows.chunks(dimensions).enumerate() {
-            if row % BLOCK == 0 {
-                work.check()?;
-            }
+            work.check()?;
             space.check(values, Some(row))?;
         }
         Ok(())
     }
 
-    fn plan<'a>(&self, state: &State, ids: &'a Ids, rows: &'a [f32], existing: Existing) -> Result<Plan<'a>> {
+    fn plan<'a>(
+        &self,
+        state: &State,
+        ids: &'a Ids,
+        rows: &'a [f32],
+        existing: Existing,
+        work: &Work,
+    ) -> Result<Plan<'a>> {
         let expected = MAX_SLOTS - state.len();
         if ids.len() > expected {
             return Err(Error::argument("ids", ids.len(), format_args!("at most {expected} more rows in one index")));
         }
-        let hashes = state.map.hashes(ids)?;
+        let hashes = state.map.hashes(ids, work)?;
         let duplicate =
             |row: usize, reason| Error::DuplicateId { row, id: ids.get(row).display(self.options.id_type), reason };
-        if let Some(row) = state.map.first_repeat(ids, &hashes)? {
+        if let Some(row) = state.map.first_repeat(ids, &hashes, work)? {
             return Err(duplicate(row, "stands in the batch twice"));
         }
-        let slot = |row: usize, id: Id<'_>| state.map.get(hashes[row], id, &state.ids);
-        let replaced: Vec<_> = ids.iter().enumerate().filter_map(|(row, id)| Some((row, slot(row, id)?))).collect();
-        match replaced.first() {
-            Some(&(row, _)) if existing == Existing::Refuse => Err(duplicate(row, "is in the index already")),
-            _ => Ok(Plan { ids, rows, hashes, replaced }),
+        let mut replaced = Vec::new();
+        for (row, id) in ids.iter().enumerate() {
+            work.check()?;
+            let Some(slot) = state.map.get(hashes[row], id, &state.ids) else {
+                continue;
+            };
+            if existing == Existing::Refuse {
+                return Err(duplicate(row, "is in the index already"));
+            }
+            let refused = |_| Error::OutOfMemory { what: "ids", bytes: ids.len() * size_of::<(usize, u32)>() };
+            replaced.try_reserve(1).map_err(refused)?;
+            replaced.push((row, slot));
         }
+        Ok(Plan { ids, rows, hashes, replaced })
     }
 
     /// Writes a batch and publishes it. All memory is asked for, and the caller's wish to cancel heard, before the
     /// first thing that others see.
     fn write(&self, state: &State, plan: &Plan<'_>, work: &Work) -> Result<()> {
         let (first, count) = (state.len(), plan.ids.len());
+        let dimensions = self.options.dimensions;
         state.removed.reserve(first + count)?;
         state.equals.reserve(first, count)?;
         state.map.reserve(&plan.hashes, &state.ids)?;
         let (mut ids, mut rows) = (state.ids.writer(), state.rows.writer());
-        for (row, values) in plan.rows.chunks(self.options.dimensions).enumerate() {
-            if row % BLOCK == 0 {
-                work.check()?;
+        for (row, values) in plan.rows.chunks(dimensions).enumerate() {
+            work.check()?;
+            if row % SLICE == 0 {
                 work.report(Phase::Copy, row, count);
             }
             ids.push(plan.ids.get(row))?;
             rows.push(values)?;
         }
-        work.check()?;
+        let view = state.rows.view();
+        let values = |slot: u32| match (slot as usize).checked_sub(first) {
+            Some(row) => &plan.rows[row * dimensions..][..dimensions],
+            None => view.given(slot),
+        };
+        let equal = state.equals.find(first as u32..(first + count) as u32, values, work)?;
+        self.publish(state, plan, &mut ids, &mut rows);
+        equal.enter();
+        work.report(Phase::Copy, count, count);
+        Ok(())
+    }
 
+    /// Shows a batch that is written to others; nothing here fails. Rows that replace others are shown slice by slice,
+    /// each together with the end of those that it replaces.
+    fn publish(&self, state: &State, plan: &Plan<'_>, ids: &mut IdWriter<'_>, rows: &mut RowsWriter<'_>) {
+        let (first, count) = (state.len(), plan.ids.len());
         ids.publish();
         let mut replaced = plan.replaced.iter().peekable();
         for (row, &hash) in plan.hashes.iter().enumerate() {
@@ -144,21 +173,27 @@ impl Inner {
                 state.map.insert(hash, (first + row) as u32, &state.ids);
             }
         }
-        state.count_added(count);
+        let _ = self.failpoints.pass(Point::Publish);
         if plan.replaced.is_empty() {
             rows.publish();
-        } else {
+            return state.count_added(count);
+        }
+        let mut replaced = &plan.replaced[..];
+        for start in (0..count).step_by(SLICE) {
+            let end = count.min(start + SLICE);
+            let (now, later) = replaced.split_at(replaced.partition_point(|&(row, _)| row < end));
+            replaced = later;
+            if start > 0 {
+                let _ = self.failpoints.pass(Point::Publish);
+            }
             state.replacing(|| {
-                rows.publish();
-                for &(row, old) in &plan.replaced {
+                rows.publish_below(first + end);
+                state.count_added(end - start);
+                for &(row, old) in now {
                     state.map.replace(plan.hashes[row], old, (first + row) as u32);
                     state.take_out(old);
                 }
             });
         }
-        let view = state.rows.view();
-        (first..first + count).for_each(|slot| state.equals.enter(slot as u32, view));
-        work.report(Phase::Copy, count, count);
-        Ok(())
     }
 }

@@ -15,8 +15,8 @@ const MAGIC: [u8; 8] = *b"\x89VCNL\r\n\x1a";
 /// Files of another major version are refused. 0: before the first lasting format.
 const MAJOR: u16 = 0;
 
-/// Grows with what older readers may pass over.
-const MINOR: u16 = 1;
+/// Grows with what older readers may pass over; while the major version is 0, with every change.
+const MINOR: u16 = 2;
 
 /// Reads as another number where the bytes of numbers stand the other way round.
 const ENDIAN: u32 = 0x0102_0304;
@@ -54,6 +54,8 @@ pub(crate) struct GraphHeader {
     pub(crate) migrated: usize,
     /// Node and level of the entry point; both 0 where `migrated` is.
     pub(crate) entry: (u32, u32),
+    /// Whether it was begun by a bulk build.
+    pub(crate) is_bulk: bool,
 }
 
 /// A part of the file.
@@ -84,7 +86,7 @@ impl Header {
     pub(super) fn encode(&self, length: u64) -> Vec<u8> {
         let Options { dimensions, metric, id_type, m, ef_construction, ef, threshold, chunk_size, .. } = self.options;
         let Options { auto_migrate, seed, capacity, .. } = self.options;
-        let graph = self.graph.unwrap_or(GraphHeader { m: 0, migrated: 0, entry: (0, 0) });
+        let graph = self.graph.unwrap_or(GraphHeader { m: 0, migrated: 0, entry: (0, 0), is_bulk: false });
         let mut page = Vec::with_capacity(PAGE);
         page.extend(MAGIC);
         page.extend(MAJOR.to_le_bytes());
@@ -105,7 +107,7 @@ impl Header {
         for number in [self.slots, self.live, graph.migrated] {
             page.extend((number as u64).to_le_bytes());
         }
-        for number in [graph.entry.0, graph.entry.1, self.sections.len() as u32, 0] {
+        for number in [graph.entry.0, graph.entry.1, self.sections.len() as u32, graph.is_bulk.into()] {
             page.extend(number.to_le_bytes());
         }
         for Section { id, element, offset, length, checksum } in &self.sections {
@@ -136,8 +138,8 @@ impl Header {
         if stated_length != length {
             return Err(file.corrupt(format!("{length} bytes"), format!("{stated_length}")));
         }
-        let mut header = fields.header(file)?;
-        header.sections = fields.sections(length, file)?;
+        let (mut header, sections) = fields.header(file)?;
+        header.sections = fields.sections(sections, length, file)?;
         header.check(file)?;
         Ok(header)
     }
@@ -147,7 +149,7 @@ impl Header {
             return Err(file.corrupt(format!("{name} {got}"), expected));
         }
         at_most("live rows", self.live, self.slots, file)?;
-        let Some(GraphHeader { m, migrated, entry }) = self.graph else {
+        let Some(GraphHeader { m, migrated, entry, .. }) = self.graph else {
             return Ok(());
         };
         at_most("migrated slots", migrated, self.slots, file)?;
@@ -167,8 +169,8 @@ fn check_kind(fields: &mut Fields<'_>, file: FileName<'_>) -> Result<()> {
         return Err(file.corrupt("another kind of file", "a vicinal index"));
     }
     let (major, minor) = (fields.u16(), fields.u16());
-    if major != MAJOR {
-        let (got, expected) = (format!("{major}.{minor}"), format!("{MAJOR}.x"));
+    if (major, minor) != (MAJOR, MINOR) {
+        let (got, expected) = (format!("{major}.{minor}"), format!("{MAJOR}.{MINOR}"));
         return Err(Error::Version { path: file.path(), got, expected });
     }
     let endian = fields.u32();
@@ -218,7 +220,8 @@ impl Fields<'_> {
         usize::try_from(size).map_err(|_| file.corrupt(size, format!("at most {}", usize::MAX)))
     }
 
-    fn header(&mut self, file: FileName<'_>) -> Result<Header> {
+    /// All but the section table, and how many sections that has.
+    fn header(&mut self, file: FileName<'_>) -> Result<(Header, usize)> {
         let dimensions = self.u32() as usize;
         let [metric, id_type, scalar, auto_migrate] = self.take();
         if scalar != SCALAR_F32 {
@@ -247,14 +250,17 @@ impl Fields<'_> {
         };
         let (slots, live, migrated) = (self.size(file)?, self.size(file)?, self.size(file)?);
         let entry = (self.u32(), self.u32());
-        let graph = (m != 0).then_some(GraphHeader { m, migrated, entry });
-        Ok(Header { options, slots, live, graph, sections: Vec::new() })
+        let (sections, begun) = (self.u32() as usize, self.u32());
+        at_most("sections", sections, Section::MOST, file)?;
+        if begun > 1 {
+            return Err(file.corrupt(format!("a graph begun by {begun}"), "0 or 1"));
+        }
+        let graph = (m != 0).then_some(GraphHeader { m, migrated, entry, is_bulk: begun == 1 });
+        Ok((Header { options, slots, live, graph, sections: Vec::new() }, sections))
     }
 
     /// The section table: ids and offsets rise, and every section lies within the file.
-    fn sections(&mut self, length: u64, file: FileName<'_>) -> Result<Vec<Section>> {
-        let (count, _reserved) = (self.u32() as usize, self.u32());
-        at_most("sections", count, Section::MOST, file)?;
+    fn sections(&mut self, count: usize, length: u64, file: FileName<'_>) -> Result<Vec<Section>> {
         let mut sections: Vec<Section> = Vec::with_capacity(count);
         let mut end = PAGE as u64;
         for _ in 0..count {

@@ -117,10 +117,10 @@ impl<'a> FileReader<'a> {
     }
 
     /// Refuses a file whose section `id` is not of elements of `element` bytes, or not of a length in `lengths`.
-    pub(crate) fn check_section(&self, id: u32, element: u32, lengths: RangeInclusive<u64>) -> Result<()> {
+    pub(crate) fn check_section(&self, id: u32, element: u32, lengths: RangeInclusive<u64>) -> Result<u64> {
         let section = self.find(id)?;
         if section.element == element && lengths.contains(&section.length) {
-            return Ok(());
+            return Ok(section.length);
         }
         let got = format!("section {id} of {} bytes in elements of {}", section.length, section.element);
         let expected = format!("{} … {} bytes in elements of {element}", lengths.start(), lengths.end());

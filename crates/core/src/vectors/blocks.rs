@@ -33,6 +33,8 @@ unsafe impl Zeroed for f32 {}
 // SAFETY: as above.
 unsafe impl Zeroed for u8 {}
 // SAFETY: as above.
+unsafe impl Zeroed for u32 {}
+// SAFETY: as above.
 unsafe impl Zeroed for u64 {}
 // SAFETY: as above.
 unsafe impl Zeroed for AtomicU8 {}
@@ -111,6 +113,11 @@ impl<T: Zeroed> Blocks<T> {
         let table = AtomicPtr::new(ptr::from_mut(first.as_mut()));
         let growth = Growth { chunks: 0, written: 0, groups: Vec::new(), tables: vec![first] };
         Self { what, stride, shift, table, published: AtomicUsize::new(0), growth: Mutex::new(growth) }
+    }
+
+    /// Elements of a block.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Published blocks.
@@ -292,7 +299,12 @@ impl<T: Zeroed + Copy> Writer<'_, T> {
 
     /// Lets readers see all that was written.
     pub(crate) fn publish(&mut self) {
-        self.store.published.store(self.growth.written, Ordering::Release);
+        self.publish_below(self.growth.written);
+    }
+
+    /// Lets readers see what was written of the blocks below `end`.
+    pub(crate) fn publish_below(&mut self, end: usize) {
+        self.store.published.store(end.min(self.growth.written), Ordering::Release);
     }
 }
 
@@ -370,6 +382,17 @@ mod tests {
         writer.publish();
         drop(writer);
         assert_eq!(store.view().block(0), &[2.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_write_can_be_published_in_parts() {
+        let store = Blocks::<f32>::new("rows", 1);
+        let mut writer = store.writer();
+        (0..5u8).for_each(|row| writer.push(&[row.into()]).unwrap());
+        for (end, len) in [(2, 2), (3, 3), (9, 5)] {
+            writer.publish_below(end);
+            assert_eq!((store.len(), store.view().block(len - 1)[0]), (len, len as f32 - 1.0));
+        }
     }
 
     #[test]

@@ -29,6 +29,10 @@ impl Space {
         (self.metric == Metric::InnerProduct).then_some(Self { metric: Metric::L2, ..*self })
     }
 
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }

@@ -87,10 +87,15 @@ impl RowsWriter<'_> {
     }
 
     pub(crate) fn publish(&mut self) {
+        self.publish_below(usize::MAX);
+    }
+
+    /// Lets readers see what was written of the rows below `end`.
+    pub(crate) fn publish_below(&mut self, end: usize) {
         if let Some(norms) = &mut self.inverse_norms {
-            norms.publish();
+            norms.publish_below(end);
         }
-        self.values.publish();
+        self.values.publish_below(end);
     }
 }
 

@@ -5,9 +5,8 @@ use rayon::prelude::*;
 use super::dense::Near;
 use super::{Choice, Insertion};
 use crate::error::Result;
-use crate::graph::prune::select_neighbors;
 use crate::graph::scratch::Scratch;
-use crate::graph::{Entry, GraphView};
+use crate::graph::{Entry, GraphView, Target};
 use crate::topk::Key;
 
 /// Neighbors within the batch that a node considers, in multiples of M.
@@ -59,11 +58,14 @@ impl Insertion<'_> {
         };
         let starts = self.starts(view, nodes)?;
         let choices = starts.par_iter().map(|start| {
-            if self.pause() {
+            let Some(_turn) = self.turns.next() else {
                 return Ok(None);
-            }
+            };
+            let node = nodes[start.position];
             self.scratches
-                .with(|scratch| self.choose_for(view, nodes[start.position], max, start, &within, scratch))
+                .with_target(&view.points(), node, |target, scratch| {
+                    self.choose_for(view, (node, target), max, start, &within, scratch)
+                })
                 .map(Some)
         });
         let choices: Vec<Option<Choice>> = choices.collect::<Result<_>>()?;
@@ -80,8 +82,8 @@ impl Insertion<'_> {
         let mut levels = Vec::new();
         let mut members: Vec<usize> = (0..nodes.len()).collect();
         while !members.is_empty() {
-            let slots: Vec<u32> = members.iter().map(|&position| nodes[position]).collect();
-            let Some(near) = self.nearest_within(view.rows, &slots, keep)? else {
+            let reaching: Vec<u32> = members.iter().map(|&position| nodes[position]).collect();
+            let Some(near) = self.nearest_within(view.points(), &reaching, keep)? else {
                 return Ok(None);
             };
             let mut level: Vec<Option<Near>> = Vec::new();
@@ -102,13 +104,12 @@ impl Insertion<'_> {
             return Ok((0..nodes.len()).map(unsearched).collect());
         };
         let descents = nodes.par_iter().enumerate().map(|(position, &node)| {
-            self.pause();
-            self.scratches.with(|scratch| {
-                let query = view.rows.query(node);
+            let _turn = self.turns.next();
+            self.scratches.with_target(&view.points(), node, |target, scratch| {
                 let mut path = [0; PATH];
-                let mut key = view.key(query, entry.node);
+                let mut key = view.points().key(target, entry.node);
                 for level in (1..=entry.level).rev() {
-                    key = view.greedy(query, key, level, scratch);
+                    key = view.greedy(target, key, level, scratch);
                     if let Some(step) = PATH.checked_sub(level) {
                         path[step] = key.slot();
                     }
@@ -124,7 +125,7 @@ impl Insertion<'_> {
     fn choose_for(
         &self,
         view: &GraphView<'_>,
-        node: u32,
+        (node, target): (u32, Target<'_>),
         max: usize,
         start: &Start,
         within: &BatchLevels,
@@ -135,7 +136,7 @@ impl Insertion<'_> {
         let mut anchor = None;
         let mut entries = match view.entry() {
             Some(entry) if highest > 0 => {
-                vec![view.descend(view.rows.query(node), entry, highest.min(entry.level), scratch)]
+                vec![view.descend(target, entry, highest.min(entry.level), scratch)]
             }
             Some(_) => vec![start.key],
             None => Vec::new(),
@@ -143,11 +144,10 @@ impl Insertion<'_> {
         for level in (0..=highest).rev() {
             let searched = view.entry().is_some_and(|Entry { level: top, .. }| level <= top);
             if searched {
-                let query = view.rows.query(node);
                 let mut top = std::mem::take(&mut scratch.top);
                 top.reset(self.ef_construction);
                 let beam = (self.ef_construction * BEAM).div_ceil(100);
-                view.search_level(query, &entries, level, beam, scratch, |key| top.push(key))?;
+                view.search_level(target, &entries, level, beam, scratch, |key| top.push(key))?;
                 entries.clear();
                 entries.extend_from_slice(top.sorted());
                 scratch.top = top;
@@ -156,7 +156,7 @@ impl Insertion<'_> {
             let near_keys = near.map_or(&[][..], |near| &near.keys);
             let found = if searched { &entries[..] } else { &[] };
             let candidates = merge(found, near_keys, self.ef_construction);
-            view.select(&candidates, max, &mut levels[level]);
+            view.points().select(&candidates, max, &mut levels[level], &mut scratch.selector);
             if level == 0 {
                 let earlier = near.and_then(|near| near.earlier);
                 anchor = found.first().copied().into_iter().chain(earlier).min();
@@ -174,18 +174,6 @@ impl Choice {
             let new: Vec<Key> = more.iter().filter(is_new).copied().take(max - links.len()).collect();
             links.extend(new);
         }
-    }
-}
-
-impl GraphView<'_> {
-    /// Adds to `chosen` what the heuristic selects of `candidates`, up to `max` in all.
-    pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>) {
-        select_neighbors(candidates, max, chosen, |candidate, chosen, bound| self.any_within(candidate, chosen, bound));
-    }
-
-    /// Whether one of `others` is nearer to `node` than `bound`.
-    fn any_within(&self, node: u32, others: &[Key], bound: f32) -> bool {
-        others.iter().any(|other| self.rows.distance(other.slot(), node) < bound)
     }
 }
 

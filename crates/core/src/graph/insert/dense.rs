@@ -3,11 +3,9 @@
 use rayon::prelude::*;
 
 use super::Insertion;
-use crate::distance::Panels;
 use crate::error::Result;
-use crate::graph::Scratch;
+use crate::graph::{PointPanels, PointsView, Scratch};
 use crate::topk::{Key, TopK};
-use crate::vectors::{Query, RowsView, pack};
 
 /// Rows a work unit: enough that the columns pay for coming into the cache; 100 µs at a thousand of them.
 const ROWS: usize = 32;
@@ -25,18 +23,23 @@ pub(super) struct Near {
 
 impl Insertion<'_> {
     /// For each of `nodes` its nearest `keep` others; `None` if it was stopped. Runs on the build threads.
-    pub(super) fn nearest_within(&self, rows: RowsView<'_>, nodes: &[u32], keep: usize) -> Result<Option<Vec<Near>>> {
-        let mut panels = Panels::default();
-        let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(node)).collect();
-        pack(&columns, &mut panels)?;
+    pub(super) fn nearest_within(
+        &self,
+        points: PointsView<'_>,
+        nodes: &[u32],
+        keep: usize,
+    ) -> Result<Option<Vec<Near>>> {
+        let mut panels = PointPanels::default();
+        points.pack(nodes, &mut panels)?;
+        let width = points.width(&panels);
         let units = nodes.par_chunks(ROWS).enumerate().map(|(unit, block)| {
-            if self.pause() {
+            let Some(_turn) = self.turns.next() else {
                 return Vec::new();
-            }
+            };
             let work = |scratch: &mut Scratch| {
-                scratch.distances.resize(block.len() * panels.width(), 0.0);
-                rows.tile(block, &columns, &panels, &mut scratch.distances);
-                let rows = scratch.distances.chunks(panels.width()).enumerate();
+                scratch.distances.resize(block.len() * width, 0.0);
+                points.tile(block, &panels, &mut scratch.distances);
+                let rows = scratch.distances.chunks(width).enumerate();
                 rows.map(|(row, distances)| select(distances, nodes, unit * ROWS + row, keep, &mut scratch.top))
                     .collect()
             };

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
-use crate::pools::Pools;
+use crate::pools::{Pools, Turns};
 use crate::topk::Key;
 use crate::vectors::Rows;
 
@@ -31,13 +31,13 @@ pub(crate) struct Insertion<'a> {
     pub(crate) pools: &'a Pools,
     pub(crate) scratches: &'a ScratchPool,
     pub(crate) ef_construction: usize,
-    /// Whether to stop; asked between work units.
-    pub(crate) stopped: &'a (dyn Fn() -> bool + Sync),
+    /// Phases that have begun to write do not stop, but ask too: who wants a stop may be let go before it comes.
+    pub(crate) turns: Turns<'a>,
 }
 
-/// The slots from the graph's end up to `end`; `nodes` are those of them, in order, that no earlier row equals.
+/// The slots from the graph's end up to `end`; `slots` are those of them, in order, that no earlier row equals.
 pub(crate) struct Batch<'a> {
-    pub(crate) nodes: &'a [u32],
+    pub(crate) slots: &'a [u32],
     pub(crate) end: u32,
 }
 
@@ -55,12 +55,12 @@ struct Choice {
 impl Insertion<'_> {
     /// Inserts a batch; nothing of it if it was stopped before the first write.
     pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<()> {
-        self.graph.reserve(batch.end as usize)?;
+        let nodes = self.enter(batch)?;
         let views = self.graph.building_views(self.rows);
-        let Some(mut choices) = self.pools.build(|| self.choose(&views, batch.nodes))? else {
+        let Some(mut choices) = self.pools.build(|| self.choose(&views, &nodes))? else {
             return Ok(());
         };
-        tree::plant(&views[0], &mut choices);
+        self.scratches.with(|scratch| tree::plant(&views[0], &mut choices, scratch));
         self.reserve_upper(&choices)?;
         // Taken again: they must lead to the lists that were just reserved.
         let views = self.graph.building_views(self.rows);
@@ -72,11 +72,14 @@ impl Insertion<'_> {
         Ok(())
     }
 
-    /// Between two work units: gives way to queries; whether to stop. Phases that have begun to write go on all the
-    /// same, but ask too: who asks for a stop may be let go before it comes.
-    fn pause(&self) -> bool {
-        self.pools.gate().give_way();
-        (self.stopped)()
+    /// Makes the batch's rows nodes, which nothing leads to yet; their numbers. Nodes of a batch that was stopped are
+    /// there already.
+    fn enter(&self, batch: &Batch<'_>) -> Result<Vec<u32>> {
+        let (first, count) = (self.graph.nodes(), batch.slots.len());
+        self.graph.reserve(first + count)?;
+        let entered = (self.graph.points.len() - first).min(count);
+        self.pools.build(|| self.graph.points.append(self.rows.view(), &batch.slots[entered..]))?;
+        Ok((first as u32..(first + count) as u32).collect())
     }
 
     /// Gives the nodes that reach upper levels their lists there.
@@ -113,6 +116,7 @@ impl Insertion<'_> {
                 nodes.fetch_add(1, Ordering::Relaxed);
             }
         }
+        self.graph.nodes.fetch_add(choices.len(), Ordering::Release);
         self.graph.migrated.store(batch.end as usize, Ordering::Release);
         let entry = Entry::unpack(self.graph.entry.load(Ordering::Relaxed));
         let highest = choices.iter().map(|choice| Entry { node: choice.node, level: choice.levels.len() - 1 });

@@ -25,7 +25,7 @@ impl Insertion<'_> {
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
         groups.par_iter().for_each(|group| {
-            self.pause();
+            let _turn = self.turns.next();
             self.scratches.with(|scratch| self.update(views, group, scratch));
         });
     }
@@ -54,18 +54,19 @@ impl Insertion<'_> {
 /// At most `capacity` of `links`: those of the tree, then what the heuristic selects by each distance. It leaves some
 /// room, so that the next offers need no pruning.
 fn prune(views: &[GraphView<'_>], target: u32, links: &[Link], capacity: usize, scratch: &mut Scratch) -> Vec<Link> {
-    let slots: Vec<u32> = links.iter().map(|link| link.node()).collect();
+    let nodes: Vec<u32> = links.iter().map(|link| link.node()).collect();
     let mut pruned: Vec<Link> = links.iter().copied().filter(|link| link.is_kept()).collect();
     let (kept, room) = (pruned.len(), capacity - capacity / 8);
     for (position, view) in views.iter().enumerate() {
-        scratch.distances.resize(slots.len(), 0.0);
-        view.rows.score(view.rows.query(target), &slots, &mut scratch.distances);
-        let keys = slots.iter().zip(&scratch.distances).map(|(&slot, &distance)| Key::new(distance, slot));
+        scratch.distances.resize(nodes.len(), 0.0);
+        let points = view.points();
+        points.score(points.target(target, &mut scratch.weights), &nodes, &mut scratch.distances);
+        let keys = nodes.iter().zip(&scratch.distances).map(|(&slot, &distance)| Key::new(distance, slot));
         let is_chosen = |key: &Key| pruned.iter().any(|link| link.node() == key.slot());
         let (mut chosen, mut candidates): (Vec<Key>, Vec<Key>) = keys.partition(is_chosen);
         candidates.sort_unstable();
         let (before, share) = (chosen.len(), room * (position + 1) / views.len());
-        view.select(&candidates, share.max(kept), &mut chosen);
+        points.select(&candidates, share.max(kept), &mut chosen, &mut scratch.selector);
         pruned.extend(chosen[before..].iter().map(|key| Link::new(key.slot(), false)));
     }
     pruned

@@ -3,18 +3,18 @@
 //! Pruning may take a node's last incoming link. So each node is tied to one before it, its parent, by a link in each
 //! direction that pruning keeps. The ties form a tree over all nodes of level 0: from any of them, and so from the
 //! entry point, every other is reached. A node has at most a quarter of its list's capacity in children; where the
-//! nearest earlier node is full, the first of its descendants with room takes the child.
+//! nearest earlier node is node, the first of its descendants with room takes the child.
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
 use super::Choice;
-use crate::graph::GraphView;
+use crate::graph::{GraphView, Scratch};
 use crate::topk::Key;
 
 /// Gives every choice its parent, and a link to it.
-pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice]) {
+pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice], scratch: &mut Scratch) {
     // Two at least: the parent counts as one, and a node without room for a child could not pass any on.
     let mut tree = Tree { view, most: (view.m / 2).max(2), planted: FxHashMap::default() };
     for choice in choices {
@@ -24,13 +24,14 @@ pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice]) {
         let earlier = |key: &Key| key.slot() < choice.node && *key != anchor;
         let near = [anchor].into_iter().chain(choice.levels[0].iter().copied().filter(earlier));
         let parent = near.clone().find(|key| tree.has_room(key.slot())).unwrap_or_else(|| {
-            let slot = tree.descendant_with_room(anchor.slot());
-            view.key(view.rows.query(choice.node), slot)
+            let node = tree.descendant_with_room(anchor.slot());
+            let points = view.points();
+            points.key(points.target(choice.node, &mut scratch.weights), node)
         });
         tree.planted.entry(parent.slot()).or_default().push(choice.node);
         choice.parent = Some(parent);
         let links = &mut choice.levels[0];
-        if !links.contains(&parent) {
+        if links.iter().all(|link| link.slot() != parent.slot()) {
             links.truncate(view.m - 1);
             let position = links.partition_point(|&key| key < parent);
             links.insert(position, parent);

@@ -1,62 +1,60 @@
 //! Refusing a graph in which a search, or an insertion, would go wrong.
 
 use crate::error::{Error, Result};
+use crate::graph::GraphView;
 use crate::index::State;
+use crate::index::walk::walk;
 use crate::storage::FileName;
 use crate::work::Work;
 
-/// Nodes between two looks at whether the caller has cancelled.
-const BLOCK: usize = 4_096;
-
-/// Walks the graph of `state` from its entry point: every link must lead to another node that reaches its level, and
-/// every node must be met on level 0. Slots that equal an earlier one are no nodes and have no links. `levels` are the highest
-/// levels of the graph's slots, to which its links are known to lead. Takes O(n · M).
-pub(super) fn graph(state: &State, levels: &[u8], name: FileName<'_>, work: &Work) -> Result<()> {
+/// The `slots` of nodes: below `migrated`, each once, and all of those that equal no earlier one.
+pub(super) fn nodes(state: &State, slots: &[u32], migrated: usize, name: FileName<'_>) -> Result<()> {
     let followers = state.equals.followers();
-    let Some(view) = state.graph.get().map(|graph| graph.view(&state.rows)).filter(|_| !levels.is_empty()) else {
+    let mut is_node = Vec::new();
+    is_node.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated })?;
+    is_node.resize(migrated, false);
+    for &slot in slots {
+        let is_new = is_node.get_mut(slot as usize).is_some_and(|is_node| !std::mem::replace(is_node, true));
+        if !is_new || followers.get(slot) {
+            let expected = format!("slots below {migrated} that equal no earlier one, each once");
+            return Err(name.corrupt(format!("a node of slot {slot}"), expected));
+        }
+    }
+    match (0..).zip(&is_node).find(|&(slot, &is_node)| !is_node && !followers.get(slot)) {
+        Some((slot, _)) => Err(name.corrupt(format!("slot {slot} without a node"), "a node for every row")),
+        None => Ok(()),
+    }
+}
+
+/// Walks a graph from its entry point: every link must lead to another node that reaches its level, and every node must
+/// be met on level 0. `levels` are the highest levels of the nodes. Takes O(n · M).
+pub(super) fn graph(view: &GraphView<'_>, levels: &[u8], name: FileName<'_>, work: &Work) -> Result<()> {
+    let Some(highest) = levels.iter().copied().max() else {
         return Ok(());
     };
-    let highest = levels.iter().copied().max().unwrap_or_default();
     let entry = view.entry().filter(|entry| {
         let level = levels.get(entry.node as usize);
-        level == Some(&highest) && entry.level == usize::from(highest) && !followers.get(entry.node)
+        level == Some(&highest) && entry.level == usize::from(highest)
     });
     let Some(entry) = entry else {
         return Err(name.corrupt(format!("entry point {:?}", view.entry()), format!("a node of level {highest}")));
     };
 
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: levels.len() * (1 + size_of::<u32>()) };
-    let (mut is_met, mut stack) = (Vec::new(), Vec::new());
-    is_met.try_reserve_exact(levels.len()).map_err(refused)?;
-    is_met.resize(levels.len(), false);
-    stack.try_reserve_exact(levels.len()).map_err(refused)?;
-    is_met[entry.node as usize] = true;
-    stack.push(entry.node);
-    let mut met = 0;
-    while let Some(node) = stack.pop() {
-        met += 1;
-        if met % BLOCK == 0 {
-            work.check()?;
-        }
+    let check_links = |node: u32| {
         for level in 0..=levels[node as usize] {
             for link in view.list(node, level.into()).into_iter().flat_map(|list| list.links()) {
                 let target = link.node();
-                if target == node || levels[target as usize] < level || followers.get(target) {
-                    let got = format!("a link from slot {node} to slot {target} on level {level}");
+                if target == node || levels[target as usize] < level {
+                    let got = format!("a link from node {node} to node {target} on level {level}");
                     return Err(name.corrupt(got, "links to other nodes of the level"));
-                }
-                if level == 0 && !std::mem::replace(&mut is_met[target as usize], true) {
-                    stack.push(target);
                 }
             }
         }
+        Ok(())
+    };
+    let is_met = walk(view, entry.node, levels.len(), work, check_links)?;
+    match is_met.iter().position(|&is_met| !is_met) {
+        Some(node) => Err(name.corrupt(format!("node {node}, to which no path leads"), "a path to every node")),
+        None => Ok(()),
     }
-    for (slot, (&is_met, &level)) in (0u32..).zip(is_met.iter().zip(levels)) {
-        let is_bare = || level == 0 && view.list(slot, 0).is_none_or(|list| list.links().next().is_none());
-        let is_right = is_met || (followers.get(slot) && is_bare());
-        if !is_right {
-            return Err(name.corrupt(format!("slot {slot}, to which no path leads"), "a path to every node"));
-        }
-    }
-    Ok(())
 }

@@ -1,15 +1,22 @@
 //! From sections to a state. Nothing in a file is believed: every number is checked before it is used, and no memory
 //! is asked for before the file is known to be long enough for what it says.
 
+use std::sync::Arc;
+
 use super::{KEPT, check, section};
+use crate::codes::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL};
+use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
 use crate::ids::{Id, IdStore, Ids};
 use crate::index::State;
 use crate::index::write::MAX_SLOTS;
 use crate::options::{IdType, Options};
+use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
-use crate::work::Phase;
+use crate::work::{Phase, Work};
+
+/// The largest integer that JavaScript's numbers tell from its neighbors.
+const MAX_SAFE: u64 = (1 << 53) - 1;
 
 /// Ids that are entered into the map together.
 const IDS_AT_ONCE: usize = 65_536;
@@ -28,24 +35,24 @@ pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
     state.count_added(slots);
     let removed = state.removed.view();
     (0..slots as u32).filter(|&slot| removed.get(slot)).for_each(|slot| state.take_out(slot));
-    if let Some((mut graph, levels)) = graph {
-        let entry = file.header.graph.filter(|graph| graph.migrated > 0).map(|graph| graph.entry);
+    if let Some((mut graph, nodes)) = graph {
+        let migrated = file.header.graph.map_or(0, |graph| graph.migrated);
+        check::nodes(&state, &nodes.slots, migrated, name)?;
+        // On a pool of its own: the index, and its threads, are not there yet.
+        Pools::new(None)?.build(|| graph.points().append(state.rows.view(), &nodes.slots))?;
+        let entry = file.header.graph.filter(|_| !nodes.slots.is_empty()).map(|graph| graph.entry);
         let entry = entry.map(|(node, level)| Entry { node, level: level as usize });
-        graph.restore(levels.len(), entry, &nodes_by_level(&state, &levels));
-        state.graph.get_or_init(|| graph);
-        check::graph(&state, &levels, name, work)?;
+        graph.restore(migrated, entry, &nodes_by_level(&nodes.levels));
+        check::graph(&graph.view(&state.rows), &nodes.levels, name, work)?;
+        state.graph.store(Some(Arc::new(graph)));
     }
     Ok(state)
 }
 
-/// Nodes on each level, from the highest level of each slot.
-fn nodes_by_level(state: &State, levels: &[u8]) -> [usize; MAX_LEVEL + 1] {
-    let followers = state.equals.followers();
-    let mut nodes = [0; MAX_LEVEL + 1];
-    for (_, &level) in (0..).zip(levels).filter(|&(slot, _)| !followers.get(slot)) {
-        nodes[..=usize::from(level)].iter_mut().for_each(|nodes| *nodes += 1);
-    }
-    nodes
+/// The nodes of a graph in a file: the slot of each, and its highest level.
+struct Nodes {
+    slots: Vec<u32>,
+    levels: Vec<u8>,
 }
 
 /// Compares the lengths of the sections with what the header says.
@@ -54,7 +61,10 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
     if slots > MAX_SLOTS {
         return Err(file.name.corrupt(format!("{slots} slots"), format!("at most {MAX_SLOTS}")));
     }
-    let Options { dimensions, id_type, .. } = file.header.options;
+    let Options { dimensions, id_type, capacity, .. } = file.header.options;
+    if capacity > MAX_SLOTS {
+        return Err(file.name.corrupt(format!("a capacity of {capacity} rows"), format!("at most {MAX_SLOTS}")));
+    }
     let words = slots.div_ceil(64) as u64;
     let (slots, values) = (slots as u64, slots as u64 * dimensions as u64);
     file.check_section(section::REMOVED, 8, words * 8..=words * 8)?;
@@ -64,10 +74,17 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
         file.check_section(section::IDS, 8, slots * 8..=slots * 8)?;
     }
     if let Some(graph) = file.header.graph {
-        file.check_section(section::LINKS, 4, graph.migrated as u64 * 4..=u64::MAX)?;
+        let nodes = file.check_section(section::NODES, 4, 0..=graph.migrated as u64 * 4)?;
+        let center = 8 + dimensions as u64 * 4;
+        let length = file.check_section(section::CENTER, 4, 0..=center)?;
+        if length != 0 && length != center {
+            return Err(file.name.corrupt(format!("a center of {length} bytes"), format!("0 or {center}")));
+        }
+        file.check_section(section::LINKS, 4, nodes..=u64::MAX)?;
         file.check_section(section::UPPER_LINKS, 4, 0..=u64::MAX)?;
     }
-    file.check_section(section::VECTORS, 4, values * 4..=values * 4)
+    file.check_section(section::VECTORS, 4, values * 4..=values * 4)?;
+    Ok(())
 }
 
 fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
@@ -94,7 +111,7 @@ fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
 }
 
 fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, slots) = (file.name, file.header.slots);
+    let (name, work, slots) = (file.name, file.work, file.header.slots);
     let mut section = file.section(section::IDS)?;
     let mut ids = state.ids.writer();
     for first in (0..slots).step_by(IDS_AT_ONCE) {
@@ -103,11 +120,15 @@ fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
             if state.ids.id_type() == IdType::String {
                 ids.push(Id::Text(take_text(&mut section, slot, name)?))?;
             } else {
-                ids.push(Id::Key(section.take_u64()?))?;
+                let key = section.take_u64()?;
+                if state.ids.id_type() == IdType::Number && key.cast_signed().unsigned_abs() > MAX_SAFE {
+                    return Err(name.corrupt(format!("id {} at slot {slot}", key.cast_signed()), "a safe integer"));
+                }
+                ids.push(Id::Key(key))?;
             }
         }
         ids.publish();
-        enter_ids(state, first as u32..end as u32, name)?;
+        enter_ids(state, first as u32..end as u32, name, work)?;
     }
     section.finish()
 }
@@ -122,11 +143,11 @@ fn take_text<'a>(section: &'a mut SectionReader<'_>, slot: usize, name: FileName
 }
 
 /// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
-fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> Result<()> {
+fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, work: &Work) -> Result<()> {
     let removed = state.removed.view();
     let mut ids = Ids::none(state.ids.id_type());
     state.ids.collect(slots.clone().filter(|&slot| !removed.get(slot)), &mut ids);
-    let hashes = state.map.hashes(&ids)?;
+    let hashes = state.map.hashes(&ids, work)?;
     state.map.reserve(&hashes, &state.ids)?;
     for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
         let id = state.id(slot);
@@ -139,29 +160,31 @@ fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>) -> 
     Ok(())
 }
 
-/// The graph, whose links are within bounds and no more than lists hold; and the highest level of each slot.
-fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> Result<(Graph, Vec<u8>)> {
-    let GraphHeader { m, migrated, .. } = header;
+/// The graph, whose links are within bounds and no more than lists hold, and its nodes.
+fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> Result<(Graph, Nodes)> {
     let name = file.name;
-    let graph = Graph::new(m, file.header.options.seed);
-    graph.reserve(migrated)?;
+    let slots = read_nodes(file, header.migrated)?;
+    let points = Points::new(read_encoder(file)?);
+    let graph = Graph::of(header.m, file.header.options.seed, header.is_bulk, points);
+    let nodes = slots.len();
+    graph.reserve(nodes)?;
     let mut levels: Vec<u8> = Vec::new();
-    levels.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated })?;
-    levels.resize(migrated, 0);
+    levels.try_reserve_exact(nodes).map_err(|_| Error::OutOfMemory { what: "links", bytes: nodes })?;
+    levels.resize(nodes, 0);
 
-    let mut lists = Lists { graph: &graph, migrated, links: Vec::new(), name };
+    let mut lists = Lists { graph: &graph, nodes, links: Vec::new(), name };
     let mut section = file.section(section::LINKS)?;
     let view = graph.view(&state.rows);
-    (0..migrated as u32).try_for_each(|node| lists.read(&mut section, &view, node, 0))?;
+    (0..nodes as u32).try_for_each(|node| lists.read(&mut section, &view, node, 0))?;
     section.finish()?;
 
     let mut section = file.section(section::UPPER_LINKS)?;
     let mut next = 0;
     while !section.is_empty() {
         let (node, level) = (section.take_u32()?, section.take_u32()? as usize);
-        if !(next..migrated as u32).contains(&node) || !(1..=MAX_LEVEL).contains(&level) {
-            let expected = format!("slots {next} … {migrated}, levels 1 … {MAX_LEVEL}");
-            return Err(name.corrupt(format!("slot {node} on level {level}"), expected));
+        if !(next..nodes as u32).contains(&node) || !(1..=MAX_LEVEL).contains(&level) {
+            let expected = format!("nodes {next} … {nodes}, levels 1 … {MAX_LEVEL}");
+            return Err(name.corrupt(format!("node {node} on level {level}"), expected));
         }
         next = node + 1;
         levels[node as usize] = level as u8;
@@ -170,12 +193,45 @@ fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> 
         (1..=level).try_for_each(|level| lists.read(&mut section, &view, node, level))?;
     }
     section.finish()?;
-    Ok((graph, levels))
+    Ok((graph, Nodes { slots, levels }))
+}
+
+fn read_nodes(file: &mut FileReader<'_>, migrated: usize) -> Result<Vec<u32>> {
+    let mut section = file.section(section::NODES)?;
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated * 4 })?;
+    while !section.is_empty() {
+        slots.push(section.take_u32()?);
+    }
+    section.finish()?;
+    Ok(slots)
+}
+
+fn read_encoder(file: &mut FileReader<'_>) -> Result<Option<Encoder>> {
+    let name = file.name;
+    let Options { dimensions, metric, .. } = file.header.options;
+    let mut section = file.section(section::CENTER)?;
+    if section.is_empty() {
+        return section.finish().map(|()| None);
+    }
+    let unit = f64::from_bits(section.take_u64()?);
+    if !unit.is_normal() || unit < 0.0 {
+        return Err(name.corrupt(format!("a unit of {unit}"), "a number above 0"));
+    }
+    let mut center = Vec::with_capacity(dimensions);
+    while !section.is_empty() {
+        center.push(f32::from_bits(section.take_u32()?));
+    }
+    section.finish()?;
+    match center.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(name.corrupt(format!("{value} in the center"), "finite values")),
+        None => Ok(Some(Encoder::with_center(metric, center, unit))),
+    }
 }
 
 struct Lists<'a> {
     graph: &'a Graph,
-    migrated: usize,
+    nodes: usize,
     links: Vec<Link>,
     name: FileName<'a>,
 }
@@ -185,7 +241,7 @@ impl Lists<'_> {
     fn read(&mut self, section: &mut SectionReader<'_>, view: &GraphView<'_>, node: u32, level: usize) -> Result<()> {
         let (degree, capacity) = (section.take_u32()? as usize, self.graph.capacity(level));
         let wrong = |got: String, expected: String| {
-            Err(self.name.corrupt(format!("slot {node} on level {level}: {got}"), expected))
+            Err(self.name.corrupt(format!("node {node} on level {level}: {got}"), expected))
         };
         if degree > capacity {
             return wrong(format!("{degree} links"), format!("at most {capacity}"));
@@ -194,8 +250,8 @@ impl Lists<'_> {
         for _ in 0..degree {
             let link = section.take_u32()?;
             let (target, is_kept) = (link & !KEPT, link & KEPT != 0);
-            if target as usize >= self.migrated {
-                return wrong(format!("a link to {target}"), format!("below {}", self.migrated));
+            if target as usize >= self.nodes {
+                return wrong(format!("a link to {target}"), format!("below {}", self.nodes));
             }
             self.links.push(Link::new(target, is_kept));
         }
@@ -235,7 +291,7 @@ fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
         }
         rows.publish();
         let view = state.rows.view();
-        (first..end).for_each(|slot| state.equals.enter(slot as u32, view));
+        state.equals.find(first as u32..end as u32, |slot| view.given(slot), work)?.enter();
     }
     section.finish()
 }

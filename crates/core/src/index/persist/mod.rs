@@ -1,7 +1,7 @@
 //! An index as a file, and back.
 //!
-//! A file holds what cannot be derived: rows, ids, which slots are removed, links. Slots are positions in the graph, so
-//! removed ones are kept too. The id map, groups of equal rows and inverse norms are made anew.
+//! A file holds what cannot be derived: rows, ids, which slots are removed, nodes and links. Nodes stand for slots, so
+//! removed ones are kept too. The id map, groups of equal rows, inverse norms and codes are made anew.
 
 mod check;
 mod load;
@@ -24,12 +24,16 @@ mod section {
     pub(super) const REMOVED: u32 = 1;
     /// Keys, or texts each behind its length.
     pub(super) const IDS: u32 = 2;
-    /// Level 0: by slot, a list of links behind its length.
-    pub(super) const LINKS: u32 = 3;
-    /// By node that reaches level 1: its slot, its level, its lists from level 1 on.
-    pub(super) const UPPER_LINKS: u32 = 4;
+    /// The slot of each node of the graph.
+    pub(super) const NODES: u32 = 3;
+    /// The unit and the center by which rows become codes; empty where the graph compares rows.
+    pub(super) const CENTER: u32 = 4;
+    /// Level 0: by node, a list of links behind its length.
+    pub(super) const LINKS: u32 = 5;
+    /// By node that reaches level 1: its number, its level, its lists from level 1 on.
+    pub(super) const UPPER_LINKS: u32 = 6;
     /// Rows as they were given.
-    pub(super) const VECTORS: u32 = 5;
+    pub(super) const VECTORS: u32 = 7;
 }
 
 /// The bit of a link that says that pruning must keep it.

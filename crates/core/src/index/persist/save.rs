@@ -1,6 +1,7 @@
 //! From a state to sections. Rows come last: where they are written, all else of a row is.
 
 use super::{KEPT, section};
+use crate::codes::Encoder;
 use crate::error::Result;
 use crate::graph::{Graph, GraphView, Link};
 use crate::ids::Id;
@@ -13,19 +14,22 @@ use crate::work::{Phase, Work};
 pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, work: &Work) -> Result<()> {
     let slots = state.len();
     work.report(Phase::Write, 0, slots);
-    let graph = state.graph.get();
+    let graph = state.graph.load_full();
+    let graph = graph.as_deref();
     out.section(section::REMOVED, 8, |out| put_removed(state, slots, out))?;
     let id_bytes = if state.ids.id_type() == IdType::String { 1 } else { 8 };
     out.section(section::IDS, id_bytes, |out| put_ids(state, slots, out))?;
     if let Some(graph) = graph {
         let view = graph.view(&state.rows);
+        out.section(section::NODES, 4, |out| put_nodes(graph, &view, out))?;
+        out.section(section::CENTER, 4, |out| graph.encoder().map_or(Ok(()), |encoder| put_encoder(encoder, out)))?;
         out.section(section::LINKS, 4, |out| put_links(graph, &view, out))?;
         out.section(section::UPPER_LINKS, 4, |out| put_upper_links(graph, &view, out))?;
     }
     out.section(section::VECTORS, 4, |out| put_vectors(state, slots, out, work))?;
     let graph = graph.map(|graph| {
         let entry = graph.view(&state.rows).entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
-        GraphHeader { m: graph.m(), migrated: graph.migrated(), entry }
+        GraphHeader { m: graph.m(), migrated: graph.migrated(), entry, is_bulk: graph.is_bulk() }
     });
     out.finish(Header::new(options, slots, state.live(), graph))
 }
@@ -45,8 +49,17 @@ fn put_ids(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> 
     })
 }
 
+fn put_encoder(encoder: &Encoder, out: &mut FileWriter<'_>) -> Result<()> {
+    out.put(&encoder.unit().to_le_bytes())?;
+    out.put_values(encoder.center())
+}
+
+fn put_nodes(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {
+    (0..graph.nodes() as u32).try_for_each(|node| out.put_u32(view.points().slot(node)))
+}
+
 fn put_links(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {
-    (0..graph.migrated() as u32).try_for_each(|node| put_list(view, node, 0, out))
+    (0..graph.nodes() as u32).try_for_each(|node| put_list(view, node, 0, out))
 }
 
 fn put_upper_links(graph: &Graph, view: &GraphView<'_>, out: &mut FileWriter<'_>) -> Result<()> {

@@ -79,7 +79,7 @@ fn a_file_cut_at_any_length_is_corrupt() {
 #[test]
 fn a_changed_byte_is_found_wherever_it_matters() {
     let (index, mut bytes) = sample(IdType::String);
-    let used: Vec<_> = (1..=5).map(|id| section(&bytes, id)).collect();
+    let used: Vec<_> = (1..=7).map(|id| section(&bytes, id)).collect();
     let is_used = |at: usize| at < PAGE || used.iter().any(|section| section.contains(&at));
     let mut harmless = 0;
     // All that is used, and some of what fills pages up.
@@ -87,7 +87,7 @@ fn a_changed_byte_is_found_wherever_it_matters() {
         bytes[at] ^= 0x10;
         match loaded(&bytes) {
             Err(Error::Corrupt { .. }) => {}
-            Err(Error::Version { .. }) => assert!((8..10).contains(&at), "byte {at}"),
+            Err(Error::Version { .. }) => assert!((8..12).contains(&at), "byte {at}"),
             Err(error) => panic!("byte {at}: {error}"),
             Ok(other) => {
                 assert!(!is_used(at), "byte {at} of a section or the header");
@@ -104,10 +104,10 @@ fn a_changed_byte_is_found_wherever_it_matters() {
 #[test]
 fn a_changed_byte_with_right_checksums_is_an_error_or_an_index_that_works() {
     let (_, mut bytes) = sample(IdType::String);
-    let sections: Vec<_> = (1..=5).map(|id| section(&bytes, id)).collect();
+    let sections: Vec<_> = (1..=7).map(|id| section(&bytes, id)).collect();
     let (mut refused, mut works) = (0, 0);
     // All of the header, and of the sections every third byte, so that each byte of their numbers has its turn.
-    for at in (8..152 + 5 * 32).chain(sections.into_iter().flatten().step_by(3)) {
+    for at in (8..152 + 7 * 32).chain(sections.into_iter().flatten().step_by(3)) {
         let before = bytes[at];
         bytes[at] ^= [0x01, 0x80, 0xFF, 0x02][at % 4];
         seal(&mut bytes);
@@ -149,14 +149,16 @@ fn other_files_and_other_versions_are_told_apart() {
     assert_eq!(message(&[7; 9_000]), "index.vicinal: got another kind of file, expected a vicinal index");
 
     let version = forged(IdType::Number, |bytes| bytes[8] = 3);
-    assert_eq!(version.to_string(), "index.vicinal: got format version 3.1, expected 0.x");
+    assert_eq!(version.to_string(), "index.vicinal: got format version 3.2, expected 0.2");
     let feature = forged(IdType::Number, |bytes| bytes[16] = 4);
     assert!(matches!(feature, Error::Version { .. }), "{feature}");
-    // A feature that a reader may pass over, and a newer minor version.
+    let minor = forged(IdType::Number, |bytes| bytes[10] = 9);
+    assert!(matches!(minor, Error::Version { .. }), "{minor}");
+    // A feature that a reader may pass over.
     let (index, mut bytes) = sample(IdType::Number);
-    (bytes[10], bytes[24]) = (9, 1);
+    bytes[24] = 1;
     seal(&mut bytes);
-    assert_alike(&loaded(&bytes).unwrap(), &index, "minor");
+    assert_alike(&loaded(&bytes).unwrap(), &index, "optional feature");
 }
 
 #[test]
@@ -177,6 +179,7 @@ fn forged_headers_are_corrupt() {
         ("efConstruction", |bytes| put_u64(bytes, 64, 0)),
         ("ef", |bytes| put_u64(bytes, 72, u64::MAX)),
         ("chunk size", |bytes| put_u64(bytes, 88, 0)),
+        ("capacity", |bytes| put_u64(bytes, 104, (1 << 31) - 1)),
         ("slots", |bytes| put_u64(bytes, 112, u64::MAX)),
         ("slots that a link can name", |bytes| put_u64(bytes, 112, (1 << 31) - 2)),
         ("live rows", |bytes| put_u64(bytes, 120, u64::MAX)),
@@ -188,6 +191,7 @@ fn forged_headers_are_corrupt() {
         ("entry level", |bytes| put_u32(bytes, 140, 900)),
         ("entry on a lower level", |bytes| bytes[140] -= 1),
         ("sections", |bytes| put_u32(bytes, 144, 100_000)),
+        ("begun in another way", |bytes| bytes[148] = 2),
         ("a section missing", |bytes| bytes[144] -= 1),
     ];
     for (what, change) in changes {
@@ -195,16 +199,17 @@ fn forged_headers_are_corrupt() {
         assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error}");
     }
     for (what, id, field, value) in [
-        ("offset out of the file", 5, 8, 1 << 40),
-        ("offset that overflows", 5, 8, u64::MAX - 4_095),
-        ("offset between pages", 5, 8, 5 * PAGE as u64 + 64),
-        ("offset in another section", 5, 8, PAGE as u64),
+        ("offset out of the file", 7, 8, 1 << 40),
+        ("offset that overflows", 7, 8, u64::MAX - 4_095),
+        ("offset between pages", 7, 8, 5 * PAGE as u64 + 64),
+        ("offset in another section", 7, 8, PAGE as u64),
         ("length out of the file", 2, 16, u64::MAX),
-        ("length that is too small", 3, 16, 8),
-        ("no bytes for the rows", 5, 16, 0),
-        ("an unknown id and another size of elements", 5, 0, 6 | 8 << 32),
-        ("another size of elements", 5, 0, 5 | 8 << 32),
-        ("one section twice", 5, 0, 4 | 4 << 32),
+        ("length that is too small", 5, 16, 8),
+        ("a center of another length", 4, 16, 8),
+        ("no bytes for the rows", 7, 16, 0),
+        ("an unknown id and another size of elements", 7, 0, 8 | 8 << 32),
+        ("another size of elements", 7, 0, 7 | 8 << 32),
+        ("one section twice", 7, 0, 6 | 4 << 32),
     ] {
         let error = forged(IdType::String, |bytes| {
             let at = entry(bytes, id) + field;
@@ -227,29 +232,36 @@ fn forged_sections_are_corrupt() {
     check("removed", text, 1, &|words| words[15] |= 0x80);
     check("live rows", text, 1, &|words| words[0] ^= 1);
     check("id 0 at slots", IdType::Number, 2, &|keys| keys.copy_within(40..48, 0));
+    check("id 9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 53));
+    check("id -9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, u64::MAX << 53));
+    check("id -9223372036854775808 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 63));
     // The only byte of text 5, which becomes that of text 0.
     check("id \"0\" at slots 0 and 5", text, 2, &|ids| ids[49] = b'0');
     check("utf-8", text, 2, &|ids| ids[4] = 0xFF);
     check("bytes at slot 0", text, 2, &|ids| put_u32(ids, 0, 1 << 20));
     check("left of section 2", text, 2, &|ids| put_u32(ids, 0, (1 << 20) - 1));
-    check("99 links", text, 3, &|lists| put_u32(lists, 0, 99));
-    check("a link to 60", text, 3, &|lists| put_u32(lists, 4, 60));
-    check("a link to 2147483647", text, 3, &|lists| put_u32(lists, 4, u32::MAX));
-    check("a link from slot 0 to slot 0", text, 3, &|lists| put_u32(lists, 4, 0));
-    check("a link from slot 0 to slot 6", text, 3, &|lists| put_u32(lists, 4, 6));
-    check("slot 4294967295 on level", text, 4, &|lists| put_u32(lists, 0, u32::MAX));
-    check("on level 16", text, 4, &|lists| put_u32(lists, 4, 16));
-    check("on level 0", text, 4, &|lists| put_u32(lists, 4, 0));
-    check("kept links", text, 4, &|lists| put_u32(lists, 12, u32_at(lists, 12) | 1 << 31));
-    check("NaN", text, 5, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
-    check("zero vector", text, 5, &|rows| rows[..12].fill(0));
+    check("99 links", text, 5, &|lists| put_u32(lists, 0, 99));
+    check("a link to 60", text, 5, &|lists| put_u32(lists, 4, 60));
+    check("a link to 2147483647", text, 5, &|lists| put_u32(lists, 4, u32::MAX));
+    check("a link from node 0 to node 0", text, 5, &|lists| put_u32(lists, 4, 0));
+    check("a node of slot 6", text, 3, &|nodes| put_u32(nodes, 8, 6));
+    check("a node of slot 0", text, 3, &|nodes| nodes.copy_within(0..4, 4));
+    check("a node of slot 60", text, 3, &|nodes| put_u32(nodes, 0, 60));
+    check("in the center", text, 4, &|center| put_u32(center, 8, f32::INFINITY.to_bits()));
+    check("a unit of NaN", text, 4, &|center| put_u64(center, 0, f64::NAN.to_bits()));
+    check("node 4294967295 on level", text, 6, &|lists| put_u32(lists, 0, u32::MAX));
+    check("on level 16", text, 6, &|lists| put_u32(lists, 4, 16));
+    check("on level 0", text, 6, &|lists| put_u32(lists, 4, 0));
+    check("kept links", text, 6, &|lists| put_u32(lists, 12, u32_at(lists, 12) | 1 << 31));
+    check("NaN", text, 7, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+    check("zero vector", text, 7, &|rows| rows[..12].fill(0));
 }
 
 #[test]
 fn a_node_that_no_path_leads_to_is_found() {
-    // Slot 1 and the links to it: only the links to others stay.
+    // Node 1 and the links to it: only the links to others stay.
     let error = forged(IdType::Number, |bytes| {
-        let lists = section(bytes, 3);
+        let lists = section(bytes, 5);
         let mut at = lists.start;
         while at < lists.end {
             let degree = u32_at(bytes, at) as usize;
@@ -265,5 +277,5 @@ fn a_node_that_no_path_leads_to_is_found() {
             at = list.end;
         }
     });
-    assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains("slot 1, to which no path leads")), "{error}");
+    assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains("node 1, to which no path leads")), "{error}");
 }

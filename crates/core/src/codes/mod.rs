@@ -1,0 +1,267 @@
+//! Rows in 8 bits a dimension: what a graph compares first, with a quarter of the memory traffic.
+//!
+//! With x and y two rows less the center, as their codes have them, |x − y|² = |x|² + |y|² − 2·x·y, and the product is
+//! one of whole numbers, times both scales. Inner product is −(x + center)·(y + center), which comes apart the same
+//! way. So for either a distance is `(term + term) + (factor · scale · scale) · product`. Under cosine rows are brought
+//! to length 1 first, where |x − y|² orders as the cosine does.
+#![allow(unsafe_code)]
+
+mod encoder;
+
+use std::ptr;
+
+pub(crate) use encoder::{Encoder, Scalars};
+
+use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, Column, TileRow};
+use crate::error::Result;
+use crate::options::Metric;
+use crate::vectors::{Blocks, View};
+
+/// Codes scored by one call of a kernel: the pointers to them fit on the stack.
+const GROUP: usize = 64;
+
+/// Codes, one after the other. They never move and, once published, never change.
+pub(crate) struct Codes {
+    encoder: Encoder,
+    codes: Blocks<u8>,
+    /// Scale, norm, and under inner product what the row is along the center, of each.
+    scalars: Blocks<f32>,
+}
+
+/// The distances that codes are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Squared Euclidean distance, which orders like cosine where rows have length 1.
+    Euclidean,
+    /// The negated inner product.
+    Product,
+}
+
+impl Measure {
+    /// What answers are ordered by under `metric`.
+    pub(crate) fn of(metric: Metric) -> Self {
+        if metric == Metric::InnerProduct { Self::Product } else { Self::Euclidean }
+    }
+}
+
+impl Codes {
+    pub(crate) fn new(encoder: Encoder) -> Self {
+        let scalars = if encoder.metric == Metric::InnerProduct { 3 } else { 2 };
+        Self { codes: Blocks::new("codes", encoder.padded()), scalars: Blocks::new("codes", scalars), encoder }
+    }
+
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    pub(crate) fn reserve(&self, codes: usize) -> Result<()> {
+        self.codes.reserve(codes)?;
+        self.scalars.reserve(codes)
+    }
+
+    /// Appends codes; one writer at a time. All of them or, if memory is refused, none.
+    pub(crate) fn append<'a>(&self, codes: impl Iterator<Item = (&'a [u8], Scalars)>) -> Result<()> {
+        let (mut bytes, mut scalars) = (self.codes.writer(), self.scalars.writer());
+        for (code, Scalars { scale, norm, along }) in codes {
+            bytes.push(code)?;
+            let all = [scale, norm, along];
+            scalars.push(&all[..self.scalars.stride()])?;
+        }
+        // The codes last: who sees one sees its scalars.
+        scalars.publish();
+        bytes.publish();
+        Ok(())
+    }
+
+    pub(crate) fn view(&self, measure: Measure) -> CodesView<'_> {
+        let codes = self.codes.view();
+        let metric = self.encoder.metric;
+        let offset = match measure {
+            Measure::Product => {
+                -self.encoder.center().iter().map(|&value| self.encoder.in_units(value).powi(2)).sum::<f32>()
+            }
+            Measure::Euclidean => 0.0,
+        };
+        CodesView {
+            kernels: ByteKernels::get(),
+            measure,
+            has_along: metric == Metric::InnerProduct,
+            dimensions: self.encoder.dimensions(),
+            offset,
+            codes,
+            scalars: self.scalars.view(),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.len() * (self.encoder.padded() + self.scalars.stride() * size_of::<f32>())
+    }
+}
+
+/// The codes that were published when it was taken, under one measure.
+#[derive(Clone, Copy)]
+pub(crate) struct CodesView<'a> {
+    kernels: &'static ByteKernels,
+    measure: Measure,
+    has_along: bool,
+    dimensions: usize,
+    /// −|center|² under inner product.
+    offset: f32,
+    codes: View<'a, u8>,
+    scalars: View<'a, f32>,
+}
+
+/// What codes are compared with: the numbers of a row or a query, and what else a distance is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights<'a> {
+    numbers: &'a [i8],
+    /// By what a product with a code's bytes is too high.
+    excess: i32,
+    factor: f32,
+    term: f32,
+}
+
+/// Where the numbers of weights are kept: whole cache lines, reused from search to search.
+#[derive(Default)]
+pub(crate) struct WeightsBuffer {
+    lines: Vec<Line>,
+    /// A query's code.
+    code: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([i8; 64]);
+
+impl WeightsBuffer {
+    /// Takes the numbers of `code`, whose length is a multiple of a line.
+    fn set(&mut self, code: &[u8]) {
+        self.lines.clear();
+        self.lines.extend(code.as_chunks::<64>().0.iter().map(|line| Line(line.map(|byte| (byte ^ BIAS) as i8))));
+    }
+
+    fn numbers(&self) -> &[i8] {
+        // SAFETY: lines are arrays of i8 without padding, one after the other.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 64) }
+    }
+}
+
+impl<'a> CodesView<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// `values` (at least as many as there are dimensions) as what codes are compared with.
+    pub(crate) fn encoded<'w>(&self, encoder: &Encoder, values: &[f32], buffer: &'w mut WeightsBuffer) -> Weights<'w> {
+        let mut code = std::mem::take(&mut buffer.code);
+        code.resize(encoder.padded(), BIAS);
+        let scalars = encoder.encode(&values[..encoder.dimensions()], &mut code);
+        buffer.set(&code);
+        buffer.code = code;
+        self.weights_in(buffer, scalars)
+    }
+
+    /// The code at `index` as what others are compared with.
+    pub(crate) fn weights<'w>(&self, index: u32, buffer: &'w mut WeightsBuffer) -> Weights<'w> {
+        buffer.set(self.code(index));
+        self.weights_in(buffer, self.scalars(index))
+    }
+
+    fn weights_in<'w>(&self, buffer: &'w WeightsBuffer, scalars: Scalars) -> Weights<'w> {
+        let numbers = buffer.numbers();
+        let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
+        let (factor, term) = (self.factor() * scalars.scale, self.term(scalars) + self.offset);
+        Weights { numbers, excess: i32::from(BIAS) * sum, factor, term }
+    }
+
+    /// The distances of the codes at `indices`, into `distances` (of the same length). Never NaN.
+    #[inline]
+    pub(crate) fn score(&self, weights: Weights<'_>, indices: &[u32], distances: &mut [f32]) {
+        assert_eq!(indices.len(), distances.len(), "a distance a code");
+        for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
+            let (mut pointers, mut products) = ([ptr::null(); GROUP], [0; GROUP]);
+            for (pointer, &index) in pointers.iter_mut().zip(indices) {
+                *pointer = self.codes.pointer(index as usize);
+                crate::distance::prefetch(self.scalars.pointer(index as usize).cast());
+            }
+            let count = indices.len();
+            // SAFETY: each pointer leads to a published code, of the same length as all weights.
+            unsafe { self.kernels.many(weights.numbers, &pointers[..count], &mut products[..count]) };
+            for ((distance, &index), &product) in distances.iter_mut().zip(indices).zip(&products) {
+                let scalars = self.scalars(index);
+                let product = (product - weights.excess) as f32;
+                *distance = finite((weights.term + self.term(scalars)) + (weights.factor * scalars.scale) * product);
+            }
+        }
+    }
+
+    /// Packs the codes at `indices` as columns for [`CodesView::tile`].
+    pub(crate) fn pack(&self, indices: &[u32], panels: &mut BytePanels) -> Result<()> {
+        let columns = indices.iter().map(|&index| {
+            let scalars = self.scalars(index);
+            Column { code: self.code(index), scale: scalars.scale, term: self.term(scalars) }
+        });
+        panels.pack(self.dimensions, columns)
+    }
+
+    /// The distances of the codes at `indices` from all columns of `panels`, row-major with a stride of
+    /// `panels.width()`; those of columns that fill up a panel are infinite.
+    pub(crate) fn tile(&self, indices: &[u32], panels: &BytePanels, distances: &mut [f32]) {
+        let mut rows = [TileRow { code: ptr::null(), factor: 0.0, term: 0.0 }; GROUP];
+        let width = panels.width();
+        for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
+            for (row, &index) in rows.iter_mut().zip(indices) {
+                let scalars = self.scalars(index);
+                *row = TileRow {
+                    code: self.codes.pointer(index as usize),
+                    factor: self.factor() * scalars.scale,
+                    term: self.term(scalars) + self.offset,
+                };
+            }
+            // SAFETY: codes are as long as the columns, which were packed from the same store, and padded.
+            unsafe { self.kernels.tile(&rows[..indices.len()], panels, distances) };
+        }
+    }
+
+    pub(crate) fn kernels(&self) -> &'static ByteKernels {
+        self.kernels
+    }
+
+    pub(crate) fn code(&self, index: u32) -> &'a [u8] {
+        self.codes.block(index as usize)
+    }
+
+    #[inline]
+    pub(crate) fn scalars(&self, index: u32) -> Scalars {
+        let scalars = self.scalars.block(index as usize);
+        Scalars { scale: scalars[0], norm: scalars[1], along: if self.has_along { scalars[2] } else { 0.0 } }
+    }
+
+    /// What a product is multiplied with.
+    #[inline]
+    fn factor(&self) -> f32 {
+        match self.measure {
+            Measure::Euclidean => -2.0,
+            Measure::Product => -1.0,
+        }
+    }
+
+    /// What a row adds to its distances.
+    #[inline]
+    fn term(&self, scalars: Scalars) -> f32 {
+        match self.measure {
+            Measure::Euclidean => scalars.norm,
+            Measure::Product => -scalars.along,
+        }
+    }
+}
+
+/// Far where single precision overflows.
+#[inline]
+fn finite(distance: f32) -> f32 {
+    if distance.is_finite() { distance } else { f32::MAX }
+}

@@ -1,0 +1,173 @@
+//! AVX-512 with VNNI: four products a lane and instruction.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+use std::array;
+
+use super::{ByteKernels, BytePanels, COLUMNS, LINE, TileRow, insert, prefetched};
+use crate::distance::SimdLevel;
+use crate::topk::Key;
+
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, nearest };
+
+/// # Safety
+/// As for [`ByteKernels::many`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
+    for (code, out) in prefetched(codes, weights.len()).zip(out) {
+        // Two sums, so that one product need not wait for the other.
+        let mut sums = [_mm512_setzero_si512(); 2];
+        for at in (0..weights.len()).step_by(LINE) {
+            // SAFETY: code and weights are readable for the length, a multiple of `LINE`.
+            let (bytes, weights) = unsafe {
+                (_mm512_loadu_si512(code.add(at).cast()), _mm512_loadu_si512(weights.as_ptr().add(at).cast()))
+            };
+            let sum = &mut sums[at / LINE % 2];
+            *sum = _mm512_dpbusd_epi32(*sum, bytes, weights);
+        }
+        *out = _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]));
+    }
+}
+
+/// # Safety
+/// As for [`ByteKernels::tile`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
+    const ROWS: usize = 8;
+    let mut done = 0;
+    while done < rows.len() {
+        let out = out[done * panels.width()..].as_mut_ptr();
+        // SAFETY: `ROWS` rows, or the one, and their results exist; the rest is the caller's word.
+        done += unsafe {
+            if rows.len() - done >= ROWS {
+                strip::<ROWS>(&rows[done..], panels, out)
+            } else {
+                strip::<1>(&rows[done..], panels, out)
+            }
+        };
+    }
+}
+
+/// Scores `R` rows against all panels, two or four at a time, and returns `R`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut f32) -> usize {
+    let rows: [TileRow; R] = array::from_fn(|row| rows[row]);
+    let count = panels.panels().len();
+    let mut panel = 0;
+    while panel < count {
+        // SAFETY: as many panels exist as are scored; the rest is the caller's word.
+        panel += unsafe {
+            if R == 1 && count - panel >= 4 {
+                // A single row has no other sums to fill the time that each product takes.
+                block::<R, 4>(&rows, panels, panel, out)
+            } else if count - panel >= 2 {
+                block::<R, 2>(&rows, panels, panel, out)
+            } else {
+                block::<R, 1>(&rows, panels, panel, out)
+            }
+        };
+    }
+    R
+}
+
+/// Scores `R` rows against `P` panels, the sums in registers, and returns `P`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn block<const R: usize, const P: usize>(
+    rows: &[TileRow; R],
+    panels: &BytePanels,
+    panel: usize,
+    out: *mut f32,
+) -> usize {
+    let lines: [*const __m512i; P] = array::from_fn(|p| panels.lines(panel + p).as_ptr().cast());
+    let mut sums = [[_mm512_setzero_si512(); P]; R];
+    for at in 0..panels.depth() {
+        // SAFETY: every panel has `depth` lines, and every row four bytes for each.
+        let columns: [__m512i; P] = array::from_fn(|p| unsafe { _mm512_load_si512(lines[p].add(at)) });
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: as above.
+            let bytes = _mm512_set1_epi32(unsafe { row.code.add(4 * at).cast::<i32>().read_unaligned() });
+            for (sum, weights) in sums.iter_mut().zip(columns) {
+                *sum = _mm512_dpbusd_epi32(*sum, bytes, weights);
+            }
+        }
+    }
+    for p in 0..P {
+        let panel_of = &panels.panels()[panel + p];
+        // SAFETY: sixteen aligned values each.
+        let (scales, terms, excess) = unsafe {
+            (
+                _mm512_load_ps(panel_of.scales.as_ptr()),
+                _mm512_load_ps(panel_of.terms.as_ptr()),
+                _mm512_load_si512(panel_of.excess.as_ptr().cast()),
+            )
+        };
+        for (r, row) in rows.iter().enumerate() {
+            let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r][p], excess));
+            let term = _mm512_add_ps(_mm512_set1_ps(row.term), terms);
+            let factor = _mm512_mul_ps(_mm512_set1_ps(row.factor), scales);
+            let distance = _mm512_add_ps(term, _mm512_mul_ps(factor, product));
+            // SAFETY: `out` has room for `R` rows of all columns.
+            unsafe { _mm512_storeu_ps(out.add(r * panels.width() + (panel + p) * COLUMNS), distance) };
+        }
+    }
+    P
+}
+
+/// # Safety
+/// The CPU has the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+    let bound = _mm512_set1_ps(bound(distances, k).min(f32::MAX));
+    let (mut near_distances, mut near_positions) = ([0.0f32; 2 * COLUMNS], [0u32; 2 * COLUMNS]);
+    let mut near = 0;
+    let mut positions = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for group in distances.as_chunks::<COLUMNS>().0 {
+        // SAFETY: sixteen values.
+        let group = unsafe { _mm512_loadu_ps(group.as_ptr()) };
+        let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(group, bound);
+        // Without a branch, which could not be foreseen; compressed in a register, since to memory takes much longer.
+        // SAFETY: `near` is at most sixteen here, and there is room for twice as many.
+        unsafe {
+            let distances = _mm512_maskz_compress_ps(mask, group);
+            _mm512_storeu_ps(near_distances.as_mut_ptr().add(near), distances);
+            let positions = _mm512_maskz_compress_epi32(mask, positions);
+            _mm512_storeu_si512(near_positions.as_mut_ptr().add(near).cast(), positions);
+        }
+        near += mask.count_ones() as usize;
+        if near > COLUMNS {
+            take(&near_distances[..near], &near_positions, k, keys);
+            near = 0;
+        }
+        positions = _mm512_add_epi32(positions, _mm512_set1_epi32(COLUMNS as i32));
+    }
+    take(&near_distances[..near], &near_positions, k, keys);
+}
+
+#[inline(always)]
+fn take(distances: &[f32], positions: &[u32], k: usize, keys: &mut Vec<Key>) {
+    distances.iter().zip(positions).for_each(|(&distance, &position)| insert(keys, Key::new(distance, position), k));
+}
+
+/// The k-th least of the minima of the sixteen lanes: at least `k` distances are no more than it, and few others.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn bound(distances: &[f32], k: usize) -> f32 {
+    let mut minima = [_mm512_set1_ps(f32::INFINITY); 4];
+    for (index, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
+        let least = &mut minima[index % 4];
+        // SAFETY: sixteen values.
+        *least = _mm512_min_ps(*least, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    }
+    let minima = _mm512_min_ps(_mm512_min_ps(minima[0], minima[1]), _mm512_min_ps(minima[2], minima[3]));
+    // The rank of each lane, by comparing it with every other one.
+    let mut ranks = _mm512_setzero_si512();
+    let mut turned = _mm512_castps_si512(minima);
+    for _ in 1..COLUMNS {
+        turned = _mm512_alignr_epi32::<1>(turned, turned);
+        let is_after = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(minima, _mm512_castsi512_ps(turned));
+        ranks = _mm512_mask_add_epi32(ranks, is_after, ranks, _mm512_set1_epi32(1));
+    }
+    let is_within = _mm512_cmplt_epi32_mask(ranks, _mm512_set1_epi32(k as i32));
+    _mm512_mask_reduce_max_ps(is_within, minima)
+}

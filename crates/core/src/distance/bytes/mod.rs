@@ -1,0 +1,157 @@
+//! Products of 8-bit codes: the best instruction set of this CPU, chosen once at run time.
+//!
+//! A code is a row of unsigned bytes, each 128 above the number that it stands for, padded to whole cache lines with
+//! 128 (which stands for 0). What it is multiplied with are weights: signed bytes, the numbers themselves, padded with
+//! zeros. All is integer arithmetic, and the few operations on floats that follow are in a fixed order and never
+//! fused, so every instruction set gives the same bits.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod panels;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
+pub(crate) use panels::{BytePanels, Column};
+
+use super::{Kernels, SimdLevel, prefetch};
+use crate::topk::Key;
+
+/// What the length of codes is padded to: a cache line.
+pub(crate) const LINE: usize = 64;
+
+/// What a byte of a code stands above its number.
+pub(crate) const BIAS: u8 = 128;
+
+/// Columns of a panel.
+pub(crate) const COLUMNS: usize = 16;
+
+/// The kernels of one instruction set. A value of this type outside this folder proves that the CPU has it.
+pub(crate) struct ByteKernels {
+    level: SimdLevel,
+    many: unsafe fn(&[i8], &[*const u8], &mut [i32]),
+    tile: unsafe fn(&[TileRow], &BytePanels, &mut [f32]),
+    nearest: unsafe fn(&[f32], usize, &mut Vec<Key>),
+}
+
+/// A row of a tile: its code, and what its distances are made of (see [`ByteKernels::tile`]).
+#[derive(Clone, Copy)]
+pub(crate) struct TileRow {
+    pub(crate) code: *const u8,
+    pub(crate) factor: f32,
+    pub(crate) term: f32,
+}
+
+/// Best first. Private, since a reference to one must prove support.
+static LEVELS: &[ByteKernels] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx512::KERNELS,
+    #[cfg(target_arch = "x86_64")]
+    avx2::KERNELS,
+    #[cfg(target_arch = "aarch64")]
+    neon::KERNELS,
+    scalar::KERNELS,
+];
+
+impl ByteKernels {
+    /// Those of the level that the f32 kernels have, or of the next below it that this CPU has for bytes.
+    pub(crate) fn get() -> &'static Self {
+        static CHOSEN: OnceLock<&'static ByteKernels> = OnceLock::new();
+        CHOSEN.get_or_init(|| {
+            let wanted = Kernels::get().level();
+            let best = LEVELS.iter().position(|kernels| kernels.level == wanted).unwrap_or(0);
+            LEVELS[best..].iter().find(|kernels| kernels.is_supported()).unwrap_or(&scalar::KERNELS)
+        })
+    }
+
+    /// Every level that this CPU has, best first.
+    #[cfg(test)]
+    pub(crate) fn available() -> impl Iterator<Item = &'static Self> {
+        LEVELS.iter().filter(|kernels| kernels.is_supported())
+    }
+
+    pub(crate) fn level(&self) -> SimdLevel {
+        self.level
+    }
+
+    fn is_supported(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self.level == SimdLevel::Avx512 {
+            return is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vnni");
+        }
+        self.level.is_supported()
+    }
+
+    /// Σ code · weight over the bytes of each code, as they are (128 too high each).
+    ///
+    /// # Safety
+    /// Every code is readable for `weights.len()` bytes, which is a multiple of [`LINE`].
+    #[inline]
+    pub(crate) unsafe fn many(&self, weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
+        debug_assert_eq!(weights.len() % LINE, 0, "padded weights");
+        assert_eq!(codes.len(), out.len(), "a product for every code");
+        // SAFETY: the CPU has the level of every reachable value; the rest was checked or is the caller's word.
+        unsafe { (self.many)(weights, codes, out) }
+    }
+
+    /// The distance of every row from every packed column, `out[row · panels.width() + column]`:
+    /// `(row.term + column.term) + (row.factor · column.scale) · Σ numbers`. Columns that fill up the last panel are
+    /// infinitely far.
+    ///
+    /// # Safety
+    /// The code of every row is readable for as many bytes as the columns have, rounded up to 4.
+    pub(crate) unsafe fn tile(&self, rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
+        assert_eq!(out.len(), rows.len() * panels.width(), "a result for every row and column");
+        // SAFETY: the CPU has the level of every reachable value; the rest was checked or is the caller's word.
+        unsafe { (self.tile)(rows, panels, out) }
+    }
+
+    /// Replaces `keys` by the least `k` of the distances, at most [`COLUMNS`], as keys of their positions, nearest first;
+    /// by fewer if there are not so many, infinite ones left out. The number of distances is a multiple of 16.
+    pub(crate) fn nearest(&self, distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+        assert!((1..=COLUMNS).contains(&k), "{k} of {COLUMNS} lanes");
+        keys.clear();
+        // SAFETY: the CPU has the level of every reachable value.
+        unsafe { (self.nearest)(distances, k, keys) }
+    }
+}
+
+/// How many codes ahead of the one being scored memory is asked for.
+const AHEAD: usize = 6;
+/// How much of a coming code is asked for; the hardware's own prefetcher follows a longer one.
+const PREFETCHED: usize = 256;
+
+/// The codes, each after memory was asked for those that come soon.
+#[inline(always)]
+fn prefetched(codes: &[*const u8], length: usize) -> impl Iterator<Item = *const u8> {
+    let ask = move |code: *const u8| {
+        (0..length.min(PREFETCHED)).step_by(LINE).for_each(|line| prefetch(code.wrapping_add(line)));
+    };
+    codes.iter().take(AHEAD).for_each(|&code| ask(code));
+    codes.iter().enumerate().map(move |(index, &code)| {
+        codes.get(index + AHEAD).into_iter().for_each(|&coming| ask(coming));
+        code
+    })
+}
+
+/// Takes `key` into `keys`, which are sorted and hold `k` at most.
+#[inline(always)]
+fn insert(keys: &mut Vec<Key>, key: Key, k: usize) {
+    if keys.len() == k {
+        if keys.last().is_some_and(|&last| key > last) {
+            return;
+        }
+        keys.pop();
+    }
+    let position = keys.iter().rposition(|&other| other < key).map_or(0, |before| before + 1);
+    keys.insert(position, key);
+}

@@ -1,0 +1,145 @@
+//! From candidates to lists: each node selects its links, and then its list from these and those that lead to it.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+
+use super::Bulk;
+use super::candidates::Table;
+use super::meter::{self, Meter};
+use crate::error::{Error, Result};
+use crate::graph::{PointsView, Scratch};
+use crate::topk::Key;
+use crate::work::Phase;
+
+/// Nodes a task and work unit.
+const NODES_AT_ONCE: usize = 32;
+
+/// Nodes between two reports.
+const NODES_A_REPORT: usize = 128 * NODES_AT_ONCE;
+
+/// Who leads to each node.
+struct Incoming {
+    /// Those of node `i` are `sources[ends[i - 1]..ends[i]]`.
+    ends: Vec<AtomicU32>,
+    sources: Vec<AtomicU32>,
+}
+
+impl Bulk<'_> {
+    /// Replaces each node's candidates in the first of `tables` by what it selects of those in all, `max` at most. False
+    /// if it was stopped.
+    pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
+        let max = max.min(tables[0].stride());
+        self.each(views[0].len(), meter::CHOICE, |node, scratch| {
+            let found = tables.iter().flat_map(|table| table.row(node));
+            let links = select(views, node, found, max, scratch);
+            tables[0].set(node, links.iter().map(|key| key.slot()));
+        })
+    }
+
+    /// Each node's list, of at most `capacity` links from its own in `table` and those that lead to it, nearest first;
+    /// `visit` is called with each, on many threads. False if it was stopped.
+    pub(super) fn merge(
+        &self,
+        views: &[PointsView<'_>],
+        table: &Table,
+        capacity: usize,
+        visit: impl Fn(u32, &[Key]) + Sync,
+    ) -> Result<bool> {
+        let incoming = Incoming::of(table, views[0].len())?;
+        Ok(self.each(views[0].len(), meter::MERGE, |node, scratch| {
+            let found = table.row(node).chain(incoming.of_node(node));
+            visit(node, &select(views, node, found, capacity, scratch));
+        }))
+    }
+
+    /// Runs `work` for every one of `nodes` nodes on the build threads. False if it was stopped.
+    fn each(&self, nodes: usize, share: Range<f64>, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
+        let meter = Meter::new(self, Phase::Merge, share, nodes);
+        let blocks = (0..nodes).into_par_iter().step_by(NODES_AT_ONCE);
+        let is_done = blocks.map(|first| {
+            if first % NODES_A_REPORT == 0 {
+                meter.add(NODES_A_REPORT.min(nodes - first));
+            }
+            let Some(_turn) = self.turns.next() else {
+                return false;
+            };
+            let block = first as u32..nodes.min(first + NODES_AT_ONCE) as u32;
+            self.scratches.with(|scratch| block.for_each(|node| work(node, scratch)));
+            true
+        });
+        is_done.reduce(|| true, |a, b| a && b)
+    }
+}
+
+/// At most `max` of what was `found` for `node`, all of it if that is no more. Each distance selects its share.
+fn select(
+    views: &[PointsView<'_>],
+    node: u32,
+    found: impl Iterator<Item = u32>,
+    max: usize,
+    scratch: &mut Scratch,
+) -> Vec<Key> {
+    let mut nodes = std::mem::take(&mut scratch.neighbors);
+    nodes.clear();
+    nodes.extend(found);
+    nodes.sort_unstable();
+    nodes.dedup();
+    let mut chosen: Vec<Key> = Vec::with_capacity(max);
+    for (position, points) in views.iter().enumerate() {
+        let Scratch { distances, weights, selector, .. } = &mut *scratch;
+        distances.resize(nodes.len(), 0.0);
+        points.score(points.target(node, weights), &nodes, distances);
+        let keys = nodes.iter().zip(distances.iter()).map(|(&node, &distance)| Key::new(distance, node));
+        let is_new = |key: &Key| chosen.iter().all(|other| other.slot() != key.slot());
+        let mut candidates: Vec<Key> = keys.filter(is_new).collect();
+        candidates.sort_unstable();
+        if nodes.len() <= max {
+            chosen.extend(candidates);
+        } else {
+            points.select(&candidates, max * (position + 1) / views.len(), &mut chosen, selector);
+        }
+    }
+    scratch.neighbors = nodes;
+    chosen
+}
+
+impl Incoming {
+    fn of(table: &Table, nodes: usize) -> Result<Self> {
+        let ends = atomics(nodes)?;
+        (0..nodes as u32).into_par_iter().for_each(|node| {
+            table.row(node).for_each(|target| {
+                ends[target as usize].fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        let mut total = 0;
+        for end in &ends {
+            // Where each begins; filling it in moves this to its end.
+            total += end.swap(total, Ordering::Relaxed);
+        }
+        let sources = atomics(total as usize)?;
+        // In any order: whoever reads them sorts them.
+        (0..nodes as u32).into_par_iter().for_each(|node| {
+            table.row(node).for_each(|target| {
+                let place = ends[target as usize].fetch_add(1, Ordering::Relaxed);
+                sources[place as usize].store(node, Ordering::Relaxed);
+            });
+        });
+        Ok(Self { ends, sources })
+    }
+
+    fn of_node(&self, node: u32) -> impl Iterator<Item = u32> {
+        let end = |node: u32| self.ends[node as usize].load(Ordering::Relaxed) as usize;
+        let start = node.checked_sub(1).map_or(0, end);
+        self.sources[start..end(node)].iter().map(|source| source.load(Ordering::Relaxed))
+    }
+}
+
+fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
+    let mut atomics = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<AtomicU32>() };
+    atomics.try_reserve_exact(count).map_err(refused)?;
+    atomics.resize_with(count, || AtomicU32::new(0));
+    Ok(atomics)
+}

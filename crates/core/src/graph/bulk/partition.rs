@@ -1,0 +1,134 @@
+//! Carving the nodes into overlapping clusters of near ones (PiPNN, arXiv 2602.21247, section 3): leaders are sampled,
+//! and each node goes to the nearest few of them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+
+use super::Bulk;
+use super::meter::{self, Meter};
+use super::products::{Cpu, Products};
+use crate::error::{Error, Result};
+use crate::graph::PointsView;
+use crate::topk::Key;
+use crate::work::Phase;
+
+/// Nodes that are assigned to leaders by one task.
+const ASSIGNED_AT_ONCE: usize = 2_048;
+
+/// Leaders of the first partition at most: beyond, comparing with them costs more than what it saves later.
+const MOST_LEADERS: usize = 1_024;
+
+/// Which leaders each node goes to.
+pub(super) struct Partition {
+    /// Leaders a node.
+    pub(super) fanout: usize,
+    pub(super) leaders: usize,
+    /// By node, its nearest leaders, nearest first.
+    nearest: Vec<u32>,
+}
+
+impl Bulk<'_> {
+    /// Assigns all nodes to their nearest leaders; `None` if it was stopped.
+    pub(super) fn partition(&self, points: &PointsView<'_>) -> Result<Option<Partition>> {
+        let (nodes, shape) = (all(points)?, &self.shape);
+        let wanted = nodes.len() * shape.fanout / (shape.leaf / 2);
+        let count = wanted.clamp(1, MOST_LEADERS).min(nodes.len());
+        let fanout = shape.fanout.min(count);
+        let leaders = sample(&nodes, count, self.seed);
+        let nearest: Vec<AtomicU32> = (0..nodes.len() * fanout).map(|_| AtomicU32::new(0)).collect();
+        let blocks = nodes.par_chunks(ASSIGNED_AT_ONCE).zip(nearest.par_chunks(ASSIGNED_AT_ONCE * fanout));
+        let meter = Meter::new(self, Phase::Partition, meter::PARTITION, nodes.len());
+        let is_done = blocks.map(|(nodes, nearest)| {
+            meter.add(nodes.len());
+            let mut visit = |position: usize, keys: &[Key]| {
+                let places = nearest[position * fanout..][..fanout].iter();
+                places.zip(keys).for_each(|(place, key)| place.store(key.slot(), Ordering::Relaxed));
+            };
+            Cpu::new().nearest(points, nodes, &leaders, fanout, self.turns, &mut visit)
+        });
+        let is_done = is_done.try_reduce(|| true, |a, b| Ok(a && b))?;
+        let nearest = nearest.into_iter().map(AtomicU32::into_inner).collect();
+        Ok(is_done.then_some(Partition { fanout, leaders: count, nearest }))
+    }
+
+    /// Splits `cluster` (of memberships, of which there are `fanout` a node) until no part holds more than a leaf may, and
+    /// calls `visit` with each. False if it was stopped.
+    pub(super) fn split(
+        &self,
+        points: &PointsView<'_>,
+        cluster: Vec<u32>,
+        fanout: usize,
+        products: &mut Cpu,
+        visit: &mut dyn FnMut(&mut Cpu, &[u32]) -> Result<bool>,
+    ) -> Result<bool> {
+        if cluster.len() <= self.shape.leaf {
+            return visit(products, &cluster);
+        }
+        let nodes: Vec<u32> = cluster.iter().map(|&membership| membership / fanout as u32).collect();
+        let count = (cluster.len() / (self.shape.leaf / 2)).clamp(2, MOST_LEADERS);
+        let leaders = sample(&nodes, count, self.seed ^ cluster.len() as u64);
+        let mut parts = vec![Vec::new(); count];
+        let mut assign = |position: usize, keys: &[Key]| {
+            parts[keys.first().map_or(0, |key| key.slot() as usize)].push(cluster[position]);
+        };
+        if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
+            return Ok(false);
+        }
+        // Rows that no distance tells apart would never be split: by their order then.
+        if parts.iter().any(|part| part.len() == cluster.len()) {
+            parts = cluster.chunks(self.shape.leaf).map(<[u32]>::to_vec).collect();
+        }
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            if !self.split(points, part, fanout, products, visit)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Partition {
+    /// The memberships (node · fanout + rank) of each leader's cluster.
+    pub(super) fn clusters(&self) -> Vec<Vec<u32>> {
+        let mut sizes = vec![0; self.leaders];
+        self.nearest.iter().for_each(|&leader| sizes[leader as usize] += 1);
+        let mut clusters: Vec<Vec<u32>> = sizes.into_iter().map(Vec::with_capacity).collect();
+        (0..).zip(&self.nearest).for_each(|(membership, &leader)| clusters[leader as usize].push(membership));
+        clusters
+    }
+
+    /// The nodes by their nearest leader.
+    pub(super) fn order(&self) -> Vec<u32> {
+        let mut groups: Vec<Vec<u32>> = vec![Vec::new(); self.leaders];
+        let first = self.nearest.iter().step_by(self.fanout);
+        (0..).zip(first).for_each(|(node, &leader)| groups[leader as usize].push(node));
+        groups.concat()
+    }
+
+    /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
+    pub(super) fn reordered(&self, order: &[u32]) -> Self {
+        let fanout = self.fanout;
+        let nearest = order.iter().flat_map(|&node| &self.nearest[node as usize * fanout..][..fanout]);
+        Self { nearest: nearest.copied().collect(), ..*self }
+    }
+}
+
+fn all(points: &PointsView<'_>) -> Result<Vec<u32>> {
+    let mut nodes = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: points.len() * size_of::<u32>() };
+    nodes.try_reserve_exact(points.len()).map_err(refused)?;
+    nodes.extend(0..points.len() as u32);
+    Ok(nodes)
+}
+
+/// `count` of `nodes`, spread over all of them: one at random of each stretch.
+fn sample(nodes: &[u32], count: usize, seed: u64) -> Vec<u32> {
+    let bounds = |index: usize| index * nodes.len() / count;
+    let one = |index: usize| {
+        let (start, end) = (bounds(index), bounds(index + 1));
+        let random = (seed ^ index as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        nodes[start + random as usize % (end - start).max(1)]
+    };
+    (0..count).map(one).collect()
+}

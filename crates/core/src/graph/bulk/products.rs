@@ -1,0 +1,98 @@
+//! The dense products that a bulk build spends most of its time with, behind one small trait.
+
+use crate::distance::bytes::{ByteKernels, COLUMNS};
+use crate::error::Result;
+use crate::graph::{PointPanels, PointsView};
+use crate::pools::Turns;
+use crate::topk::Key;
+
+/// Rows a tile: as many as are summed in registers, so that their distances stay in the first-level cache.
+const ROWS: usize = 8;
+
+/// Rows a work unit, of some ten microseconds.
+const UNIT: usize = 4 * ROWS;
+
+/// The most neighbors a row.
+pub(super) const MOST: usize = COLUMNS;
+
+/// All distances between two sets of nodes, reduced to the nearest few of each row. A backend for other hardware takes
+/// both sets, and returns what is left: `k` columns a row.
+pub(super) trait Products {
+    /// For each of `rows` in order, calls `visit` with its position and its `k` nearest columns (positions, nearest
+    /// first), itself left out. False if it was stopped on the way.
+    fn nearest(
+        &mut self,
+        points: &PointsView<'_>,
+        rows: &[u32],
+        columns: &[u32],
+        k: usize,
+        turns: Turns<'_>,
+        visit: &mut dyn FnMut(usize, &[Key]),
+    ) -> Result<bool>;
+}
+
+/// On this CPU, by the tile of codes or of rows.
+pub(super) struct Cpu {
+    kernels: &'static ByteKernels,
+    panels: PointPanels,
+    distances: Vec<f32>,
+    keys: Vec<Key>,
+}
+
+impl Cpu {
+    pub(super) fn new() -> Self {
+        Self { kernels: ByteKernels::get(), panels: PointPanels::default(), distances: Vec::new(), keys: Vec::new() }
+    }
+}
+
+impl Products for Cpu {
+    fn nearest(
+        &mut self,
+        points: &PointsView<'_>,
+        rows: &[u32],
+        columns: &[u32],
+        k: usize,
+        turns: Turns<'_>,
+        visit: &mut dyn FnMut(usize, &[Key]),
+    ) -> Result<bool> {
+        points.pack(columns, &mut self.panels)?;
+        let width = points.width(&self.panels);
+        let is_square = std::ptr::eq(rows, columns);
+        for (unit, rows) in rows.chunks(UNIT).enumerate() {
+            let Some(_turn) = turns.next() else {
+                return Ok(false);
+            };
+            for (block, rows) in rows.chunks(ROWS).enumerate() {
+                self.distances.resize(rows.len() * width, 0.0);
+                points.tile(rows, &self.panels, &mut self.distances);
+                for (row, _) in rows.iter().enumerate() {
+                    let position = unit * UNIT + block * ROWS + row;
+                    if is_square {
+                        self.distances[row * width + position] = f32::INFINITY;
+                    }
+                    let distances = &self.distances[row * width..][..width];
+                    self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
+                    if self.keys.len() < k.min(MOST) {
+                        fill_up(&mut self.keys, k.min(MOST), columns.len(), is_square.then_some(position));
+                    }
+                    visit(position, &self.keys);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Adds columns at an infinite distance, the first that are not there, up to `k` keys.
+#[cold]
+fn fill_up(keys: &mut Vec<Key>, k: usize, columns: usize, itself: Option<usize>) {
+    let finite = keys.len();
+    for column in (0..columns as u32).filter(|&column| Some(column as usize) != itself) {
+        if keys.len() == k {
+            return;
+        }
+        if keys[..finite].iter().all(|key| key.slot() != column) {
+            keys.push(Key::new(f32::INFINITY, column));
+        }
+    }
+}

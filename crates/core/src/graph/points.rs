@@ -1,0 +1,251 @@
+//! What a graph compares: the rows of its nodes, as 8-bit codes or, where those lose too much, as they are.
+//!
+//! Nodes are numbered in the order in which they came into the graph; each stands for a slot.
+
+use rayon::prelude::*;
+
+use crate::codes::{Codes, CodesView, Encoder, Measure, Scalars, Weights, WeightsBuffer};
+use crate::distance::Panels;
+use crate::distance::bytes::BytePanels;
+use crate::error::{Error, Result};
+use crate::topk::Key;
+use crate::vectors::{Blocks, Query, Rows, RowsView, View, pack};
+
+/// Nodes whose slots fit on the stack.
+const GROUP: usize = 64;
+
+/// Rows encoded by one task.
+const ENCODED_AT_ONCE: usize = 256;
+
+pub(crate) struct Points {
+    /// The slot of each node.
+    slots: Blocks<u32>,
+    codes: Option<Codes>,
+}
+
+/// The nodes that were there when it was taken, under one of the distances that a graph is built by.
+#[derive(Clone, Copy)]
+pub(crate) struct PointsView<'a> {
+    slots: View<'a, u32>,
+    kind: Kind<'a>,
+    encoder: Option<&'a Encoder>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Codes(CodesView<'a>),
+    Rows(RowsView<'a>),
+}
+
+/// What nodes are compared with.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    Codes(Weights<'a>),
+    Row(Query<'a>),
+}
+
+/// Nodes packed as columns for [`PointsView::tile`].
+#[derive(Default)]
+pub(crate) struct PointPanels {
+    bytes: BytePanels,
+    floats: Panels,
+    nodes: Vec<u32>,
+}
+
+impl Points {
+    /// None yet; compared by codes if there is an encoder.
+    pub(crate) fn new(encoder: Option<Encoder>) -> Self {
+        Self { slots: Blocks::new("links", 1), codes: encoder.map(Codes::new) }
+    }
+
+    pub(crate) fn encoder(&self) -> Option<&Encoder> {
+        self.codes.as_ref().map(Codes::encoder)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Makes the rows at `slots` nodes, after those that are there. Runs on the build threads; one caller at a time.
+    pub(crate) fn append(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
+        if let Some(codes) = &self.codes {
+            // Codes may be there already, of a call that was refused memory for the slots.
+            let missing = &slots[(codes.len() - self.slots.len()).min(slots.len())..];
+            let encoded = encode(codes.encoder(), rows, missing)?;
+            codes.append(encoded.iter())?;
+        }
+        let mut writer = self.slots.writer();
+        writer.reserve(slots.len())?;
+        slots.iter().try_for_each(|&slot| writer.push(&[slot]))?;
+        writer.publish();
+        Ok(())
+    }
+
+    /// The same nodes in another order: node `i` becomes what node `order[i]` was.
+    pub(crate) fn reordered(&self, order: &[u32]) -> Result<Self> {
+        let reordered = Self::new(self.encoder().cloned());
+        let slots = self.slots.view();
+        if let (Some(from), Some(to)) = (&self.codes, &reordered.codes) {
+            to.reserve(order.len())?;
+            let view = from.view(Measure::Euclidean);
+            to.append(order.iter().map(|&node| (view.code(node), view.scalars(node))))?;
+        }
+        let mut writer = reordered.slots.writer();
+        writer.reserve(order.len())?;
+        order.iter().try_for_each(|&node| writer.push(slots.block(node as usize)))?;
+        writer.publish();
+        drop(writer);
+        Ok(reordered)
+    }
+
+    /// The nodes by what answers are ordered by.
+    pub(crate) fn view<'a>(&'a self, rows: &'a Rows) -> PointsView<'a> {
+        let slots = self.slots.view();
+        let rows = rows.view();
+        let measure = Measure::of(rows.space().metric());
+        let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
+        PointsView { slots, kind, encoder: self.encoder() }
+    }
+
+    /// The nodes under each of the distances that a graph is built by (see [`Rows::building_views`]).
+    pub(crate) fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<PointsView<'a>> {
+        let view = self.view(rows);
+        let by = |rows: RowsView<'a>| {
+            let measure = Measure::of(rows.space().metric());
+            let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
+            PointsView { kind, ..view }
+        };
+        rows.building_views().into_iter().map(by).collect()
+    }
+
+    /// Bytes of the codes, and of the slots.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.codes.as_ref().map_or(0, Codes::bytes), self.slots.len() * size_of::<u32>())
+    }
+}
+
+/// Codes that are in no store yet.
+struct Encoded {
+    padded: usize,
+    codes: Vec<u8>,
+    scalars: Vec<Scalars>,
+}
+
+impl Encoded {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], Scalars)> {
+        self.codes.chunks(self.padded).zip(self.scalars.iter().copied())
+    }
+}
+
+fn encode(encoder: &Encoder, rows: RowsView<'_>, slots: &[u32]) -> Result<Encoded> {
+    let padded = encoder.padded();
+    let refused = |_| Error::OutOfMemory { what: "codes", bytes: slots.len() * padded };
+    let (mut codes, mut scalars) = (Vec::new(), Vec::new());
+    codes.try_reserve_exact(slots.len() * padded).map_err(refused)?;
+    scalars.try_reserve_exact(slots.len()).map_err(refused)?;
+    codes.resize(slots.len() * padded, 0);
+    scalars.resize(slots.len(), Scalars::default());
+    let blocks = codes.par_chunks_mut(ENCODED_AT_ONCE * padded).zip(scalars.par_chunks_mut(ENCODED_AT_ONCE));
+    blocks.zip(slots.par_chunks(ENCODED_AT_ONCE)).for_each(|((codes, scalars), slots)| {
+        for ((code, scalars), &slot) in codes.chunks_mut(padded).zip(scalars).zip(slots) {
+            *scalars = encoder.encode(rows.given(slot), code);
+        }
+    });
+    Ok(Encoded { padded, codes, scalars })
+}
+
+impl<'a> PointsView<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot that `node` stands for.
+    #[inline]
+    pub(crate) fn slot(&self, node: u32) -> u32 {
+        self.slots.block(node as usize)[0]
+    }
+
+    /// `node` as what others are compared with.
+    pub(crate) fn target<'t>(&self, node: u32, buffer: &'t mut WeightsBuffer) -> Target<'t>
+    where
+        'a: 't,
+    {
+        match self.kind {
+            Kind::Codes(codes) => Target::Codes(codes.weights(node, buffer)),
+            Kind::Rows(rows) => Target::Row(rows.query(self.slot(node))),
+        }
+    }
+
+    /// A query as what nodes are compared with.
+    pub(crate) fn foreign<'t>(&self, query: Query<'t>, buffer: &'t mut WeightsBuffer) -> Target<'t> {
+        match (self.kind, self.encoder) {
+            (Kind::Codes(codes), Some(encoder)) => Target::Codes(codes.encoded(encoder, query.values, buffer)),
+            _ => Target::Row(query),
+        }
+    }
+
+    /// The distances of `nodes` from `target`, into `distances` (of the same length).
+    #[inline]
+    pub(crate) fn score(&self, target: Target<'_>, nodes: &[u32], distances: &mut [f32]) {
+        match (self.kind, target) {
+            (Kind::Codes(codes), Target::Codes(weights)) => codes.score(weights, nodes, distances),
+            (Kind::Rows(rows), Target::Row(query)) => {
+                for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
+                    rows.score(query, &self.slots_of(nodes)[..nodes.len()], distances);
+                }
+            }
+            _ => debug_assert!(false, "a target is of the kind of its points"),
+        }
+    }
+
+    /// `node` with its distance.
+    pub(crate) fn key(&self, target: Target<'_>, node: u32) -> Key {
+        let mut distance = [0.0];
+        self.score(target, &[node], &mut distance);
+        Key::new(distance[0], node)
+    }
+
+    /// Packs `nodes` as columns.
+    pub(crate) fn pack(&self, nodes: &[u32], panels: &mut PointPanels) -> Result<()> {
+        match self.kind {
+            Kind::Codes(codes) => codes.pack(nodes, &mut panels.bytes),
+            Kind::Rows(rows) => {
+                panels.nodes.clear();
+                panels.nodes.extend_from_slice(nodes);
+                let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(self.slot(node))).collect();
+                pack(&columns, &mut panels.floats)
+            }
+        }
+    }
+
+    /// The stride of a row of [`PointsView::tile`].
+    pub(crate) fn width(&self, panels: &PointPanels) -> usize {
+        match self.kind {
+            Kind::Codes(_) => panels.bytes.width(),
+            Kind::Rows(_) => panels.floats.width(),
+        }
+    }
+
+    /// The distances of `nodes` from all columns, row-major with a stride of [`PointsView::width`]. Columns that fill up
+    /// the last panel are infinitely far.
+    pub(crate) fn tile(&self, nodes: &[u32], panels: &PointPanels, distances: &mut [f32]) {
+        match self.kind {
+            Kind::Codes(codes) => codes.tile(nodes, &panels.bytes, distances),
+            Kind::Rows(rows) => {
+                let columns: Vec<Query<'_>> = panels.nodes.iter().map(|&node| rows.query(self.slot(node))).collect();
+                let width = panels.floats.width();
+                for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
+                    rows.tile(&self.slots_of(nodes)[..nodes.len()], &columns, &panels.floats, distances);
+                }
+                distances.chunks_mut(width).for_each(|distances| distances[columns.len()..].fill(f32::INFINITY));
+            }
+        }
+    }
+
+    /// The slots of at most [`GROUP`] nodes.
+    fn slots_of(&self, nodes: &[u32]) -> [u32; GROUP] {
+        let mut slots = [0; GROUP];
+        slots.iter_mut().zip(nodes).for_each(|(slot, &node)| *slot = self.slot(node));
+        slots
+    }
+}

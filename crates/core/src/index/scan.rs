@@ -1,0 +1,80 @@
+//! Exact scans that a caller may cancel: between work units they look at whether it has.
+
+use super::reader::Reader;
+use crate::error::{Error, Result};
+use crate::flat;
+use crate::topk::{Key, TopK};
+use crate::vectors::Query;
+use crate::work::Work;
+
+/// Values compared in a work unit: about a millisecond.
+const UNIT: usize = 1 << 21;
+
+/// What a scan for many queries keeps beyond the `k` asked for, to be scored anew.
+const SPARE: usize = 16;
+
+/// By how much more than was seen among the rows kept the two kernels may differ on any other row.
+const SAFETY: f32 = 4.0;
+
+/// Pushes every row that `reader` admits, however far, to `top`, scored as by a single search.
+pub(super) fn one(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) -> Result<()> {
+    let rows = reader.rows();
+    let unit = UNIT.div_ceil(rows.space().dimensions());
+    for start in (0..rows.len()).step_by(unit) {
+        work.check()?;
+        let slots = reader.admitted(start..rows.len().min(start + unit));
+        flat::scan(rows, query, slots, |key| top.push(key));
+    }
+    Ok(())
+}
+
+/// For each of `queries` the nearest `k` rows that `reader` admits, nearest first, exactly as a single search finds them.
+///
+/// All queries are scanned for together, by a kernel whose results differ in their last bits from those of a single
+/// search. So a few more rows are kept, scored anew, and only then cut to what was asked for.
+pub(super) fn many(reader: &Reader<'_>, queries: &[Query<'_>], work: &Work) -> Result<Vec<Vec<Key>>> {
+    let (rows, k) = (reader.rows(), reader.request().k);
+    let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::of(k.saturating_add(SPARE))).collect();
+    flat::scan_many(rows, queries, reader.admitted(0..rows.len()), &mut tops, || work.check())?;
+    let finished = queries.iter().zip(&mut tops).map(|(&query, top)| {
+        work.check()?;
+        finish(reader, query, top, work)
+    });
+    finished.collect()
+}
+
+/// The answer to `query`, from what the scan for many kept of it.
+fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) -> Result<Vec<Key>> {
+    let request = reader.request();
+    let kept = top.sorted();
+    let mut keys = room_for(kept.len())?;
+    flat::scan(reader.rows(), query, kept.iter().map(|key| key.slot()), |key| keys.push(key));
+    let differences = kept.iter().zip(&keys).map(|(kept, key)| (kept.distance() - key.distance()).abs());
+    let difference = SAFETY * differences.filter(|difference| difference.is_finite()).fold(0.0, f32::max);
+    let last = kept.last().map(|key| key.distance()).filter(|_| kept.len() == request.k.saturating_add(SPARE));
+    keys.sort_unstable();
+    keys.truncate(request.k);
+    let bound = keys.last().map(|key| key.distance());
+    // Where many are about equally far, one that was not kept may be nearer by the other kernel.
+    if last.zip(bound).is_some_and(|(last, bound)| last - difference < bound) {
+        top.reset(request.k);
+        one(reader, query, top, work)?;
+        keys = copy_of(top.sorted())?;
+    }
+    keys.retain(|key| key.distance() <= request.max_distance);
+    Ok(keys)
+}
+
+/// A copy of what a search found.
+pub(super) fn copy_of(keys: &[Key]) -> Result<Vec<Key>> {
+    let mut copy = room_for(keys.len())?;
+    copy.extend_from_slice(keys);
+    Ok(copy)
+}
+
+fn room_for(keys: usize) -> Result<Vec<Key>> {
+    let mut room = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "the answer", bytes: keys * size_of::<Key>() };
+    room.try_reserve_exact(keys).map_err(refused)?;
+    Ok(room)
+}
