@@ -72,7 +72,9 @@ test('the page has a plot of each kind, and nothing that must be loaded', (t) =>
 
 test('what cannot be is refused', (t) => {
   t.throws(() => parseOptions(['--set', 'unknown']), { message: /expected one of sample, sift-photos-1m/ })
-  t.throws(() => parseOptions(['--systems', 'unknown']), { message: /expected some of vicinal, vicinal-inserted, vicinal-rust/ })
+  t.throws(() => parseOptions(['--systems', 'unknown']), {
+    message: /expected some of vicinal, vicinal-inserted, vicinal-rust/,
+  })
   t.throws(() => parseOptions(['--rows', 'x']), { message: /--rows x/ })
   t.throws(() => parseOptions(['--base', 'a.fvecs', '--metric', 'ip']), { message: /expected l2 or cosine/ })
   t.is(parseOptions(['--help']), undefined)

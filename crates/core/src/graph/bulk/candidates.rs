@@ -72,6 +72,7 @@ impl Bulk<'_> {
                     let found = keys.iter().map(|key| nodes[key.slot() as usize]);
                     table.put(memberships[position] as usize * k, found);
                 };
+                self.scratches.count_product(nodes.len(), nodes.len());
                 products.nearest(points, &nodes, &nodes, k, self.turns, &mut visit)
             };
             self.split(points, cluster, fanout, &mut Cpu::new(), &mut leaf)

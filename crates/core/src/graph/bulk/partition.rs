@@ -45,6 +45,7 @@ impl Bulk<'_> {
                 let places = nearest[position * fanout..][..fanout].iter();
                 places.zip(keys).for_each(|(place, key)| place.store(key.slot(), Ordering::Relaxed));
             };
+            self.scratches.count_product(nodes.len(), leaders.len());
             Cpu::new().nearest(points, nodes, &leaders, fanout, self.turns, &mut visit)
         });
         let is_done = is_done.try_reduce(|| true, |a, b| Ok(a && b))?;
@@ -72,6 +73,7 @@ impl Bulk<'_> {
         let mut assign = |position: usize, keys: &[Key]| {
             parts[keys.first().map_or(0, |key| key.slot() as usize)].push(cluster[position]);
         };
+        self.scratches.count_product(nodes.len(), leaders.len());
         if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
             return Ok(false);
         }
