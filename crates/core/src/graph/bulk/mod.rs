@@ -62,7 +62,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(m: usize, ef_construction: usize) -> Self {
-        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(2, products::MOST) }
+        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(4, products::MOST) }
     }
 
     /// Links that a node selects, by the capacity of its list.
