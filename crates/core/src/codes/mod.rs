@@ -205,7 +205,7 @@ impl<'a> CodesView<'a> {
             let scalars = self.scalars(index);
             Column { code: self.code(index), scale: scalars.scale, term: self.term(scalars) }
         });
-        panels.pack(self.dimensions, columns)
+        panels.pack(self.kernels, self.dimensions, columns)
     }
 
     /// The distances of the codes at `indices` from all columns of `panels`, row-major with a stride of

@@ -4,11 +4,11 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{ByteKernels, BytePanels, COLUMNS, LINE, TileRow, insert, prefetched};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, LINE, Least, PanelLine, TileRow, prefetched};
 use crate::distance::SimdLevel;
 use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, nearest };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, pack, nearest };
 
 /// # Safety
 /// As for [`ByteKernels::many`], on a CPU with the features.
@@ -117,7 +117,7 @@ unsafe fn block<const R: usize, const P: usize>(
 /// # Safety
 /// The CPU has the features.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     let bound = _mm512_set1_ps(bound(distances, k).min(f32::MAX));
     let (mut near_distances, mut near_positions) = ([0.0f32; 2 * COLUMNS], [0u32; 2 * COLUMNS]);
     let mut near = 0;
@@ -136,17 +136,17 @@ unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
         }
         near += mask.count_ones() as usize;
         if near > COLUMNS {
-            take(&near_distances[..near], &near_positions, k, keys);
+            take(&near_distances[..near], &near_positions, k, least);
             near = 0;
         }
         positions = _mm512_add_epi32(positions, _mm512_set1_epi32(COLUMNS as i32));
     }
-    take(&near_distances[..near], &near_positions, k, keys);
+    take(&near_distances[..near], &near_positions, k, least);
 }
 
 #[inline(always)]
-fn take(distances: &[f32], positions: &[u32], k: usize, keys: &mut Vec<Key>) {
-    distances.iter().zip(positions).for_each(|(&distance, &position)| insert(keys, Key::new(distance, position), k));
+fn take(distances: &[f32], positions: &[u32], k: usize, least: &mut Least) {
+    distances.iter().zip(positions).for_each(|(&distance, &position)| least.insert(Key::new(distance, position), k));
 }
 
 /// The k-th least of the minima of the sixteen lanes: at least `k` distances are no more than it, and few others.
@@ -170,4 +170,53 @@ fn bound(distances: &[f32], k: usize) -> f32 {
     }
     let is_within = _mm512_cmplt_epi32_mask(ranks, _mm512_set1_epi32(k as i32));
     _mm512_mask_reduce_max_ps(is_within, minima)
+}
+
+/// # Safety
+/// As for [`ByteKernels::pack`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+    let (bias, ones) = (_mm512_set1_epi8(BIAS as i8), _mm512_set1_epi8(1));
+    let mut sums = _mm512_setzero_si512();
+    for (block, lines) in lines.chunks_mut(COLUMNS).enumerate() {
+        // SAFETY: a cache line of every column is readable for each block, begun ones included.
+        let rows = array::from_fn(|column| unsafe { _mm512_loadu_si512(columns[column].add(block * LINE).cast()) });
+        for (line, groups) in lines.iter_mut().zip(transpose(rows)) {
+            let weights = _mm512_xor_si512(groups, bias);
+            sums = _mm512_dpbusd_epi32(sums, ones, weights);
+            // SAFETY: a line has 64 aligned bytes.
+            unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), weights) };
+        }
+    }
+    // SAFETY: both are sixteen numbers.
+    unsafe { std::mem::transmute::<__m512i, [i32; COLUMNS]>(sums) }
+}
+
+/// Sixteen rows of sixteen 32-bit groups become sixteen columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn transpose(rows: [__m512i; COLUMNS]) -> [__m512i; COLUMNS] {
+    // Pairs of rows, then fours, within each quarter of a register.
+    let pairs: [__m512i; COLUMNS] = array::from_fn(|i| {
+        let (a, b) = (rows[i & !1], rows[i | 1]);
+        if i % 2 == 0 { _mm512_unpacklo_epi32(a, b) } else { _mm512_unpackhi_epi32(a, b) }
+    });
+    // fours[4 · j + c]: group c of each quarter of the rows 4 · j … 4 · j + 3.
+    let fours: [__m512i; COLUMNS] = array::from_fn(|i| {
+        let (a, b) = (pairs[(i & !3) + i % 4 / 2], pairs[(i & !3) + 2 + i % 4 / 2]);
+        if i % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
+    });
+    array::from_fn(|i| {
+        let (quarter, group) = (i / 4, i % 4);
+        let [a, b, c, d] = array::from_fn(|j| fours[4 * j + group]);
+        let (ab, cd) = match quarter {
+            0 | 1 => (_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b01_00_01_00>(c, d)),
+            _ => (_mm512_shuffle_i32x4::<0b11_10_11_10>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(c, d)),
+        };
+        if quarter % 2 == 0 {
+            _mm512_shuffle_i32x4::<0b10_00_10_00>(ab, cd)
+        } else {
+            _mm512_shuffle_i32x4::<0b11_01_11_01>(ab, cd)
+        }
+    })
 }
