@@ -12,7 +12,7 @@ pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, 
 
 /// # Safety
 /// As for [`ByteKernels::many`], on a CPU with the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
     for (code, out) in prefetched(codes, weights.len()).zip(out) {
         // Two sums, so that one product need not wait for the other.
@@ -31,7 +31,7 @@ unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
 
 /// # Safety
 /// As for [`ByteKernels::tile`], on a CPU with the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
     const ROWS: usize = 8;
     let mut done = 0;
@@ -49,7 +49,7 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
 }
 
 /// Scores `R` rows against all panels, two or four at a time, and returns `R`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut f32) -> usize {
     let rows: [TileRow; R] = array::from_fn(|row| rows[row]);
     let count = panels.panels().len();
@@ -72,7 +72,7 @@ unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut
 
 /// Scores `R` rows against `P` panels, the sums in registers, and returns `P`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn block<const R: usize, const P: usize>(
     rows: &[TileRow; R],
     panels: &BytePanels,
@@ -116,7 +116,7 @@ unsafe fn block<const R: usize, const P: usize>(
 
 /// # Safety
 /// The CPU has the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     let bound = _mm512_set1_ps(bound(distances, k).min(f32::MAX));
     let (mut near_distances, mut near_positions) = ([0.0f32; 2 * COLUMNS], [0u32; 2 * COLUMNS]);
@@ -151,15 +151,26 @@ fn take(distances: &[f32], positions: &[u32], k: usize, least: &mut Least) {
 
 /// The k-th least of the minima of the sixteen lanes: at least `k` distances are no more than it, and few others.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn bound(distances: &[f32], k: usize) -> f32 {
-    let mut minima = [_mm512_set1_ps(f32::INFINITY); 4];
-    for (index, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
-        let least = &mut minima[index % 4];
-        // SAFETY: sixteen values.
-        *least = _mm512_min_ps(*least, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    // Four at a time: each minimum waits for the one before it.
+    let infinity = _mm512_set1_ps(f32::INFINITY);
+    let (mut a, mut b, mut c, mut d) = (infinity, infinity, infinity, infinity);
+    let (fours, rest) = distances.as_chunks::<{ 4 * COLUMNS }>();
+    for four in fours {
+        // SAFETY: four times sixteen values.
+        unsafe {
+            a = _mm512_min_ps(a, _mm512_loadu_ps(four.as_ptr()));
+            b = _mm512_min_ps(b, _mm512_loadu_ps(four.as_ptr().add(COLUMNS)));
+            c = _mm512_min_ps(c, _mm512_loadu_ps(four.as_ptr().add(2 * COLUMNS)));
+            d = _mm512_min_ps(d, _mm512_loadu_ps(four.as_ptr().add(3 * COLUMNS)));
+        }
     }
-    let minima = _mm512_min_ps(_mm512_min_ps(minima[0], minima[1]), _mm512_min_ps(minima[2], minima[3]));
+    for group in rest.as_chunks::<COLUMNS>().0 {
+        // SAFETY: sixteen values.
+        a = _mm512_min_ps(a, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    }
+    let minima = _mm512_min_ps(_mm512_min_ps(a, b), _mm512_min_ps(c, d));
     // The rank of each lane, by comparing it with every other one.
     let mut ranks = _mm512_setzero_si512();
     let mut turned = _mm512_castps_si512(minima);
@@ -174,7 +185,7 @@ fn bound(distances: &[f32], k: usize) -> f32 {
 
 /// # Safety
 /// As for [`ByteKernels::pack`], on a CPU with the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
     let (bias, ones) = (_mm512_set1_epi8(BIAS as i8), _mm512_set1_epi8(1));
     let mut sums = _mm512_setzero_si512();
@@ -194,7 +205,7 @@ unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32;
 
 /// Sixteen rows of sixteen 32-bit groups become sixteen columns.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn transpose(rows: [__m512i; COLUMNS]) -> [__m512i; COLUMNS] {
     // Pairs of rows, then fours, within each quarter of a register.
     let pairs: [__m512i; COLUMNS] = array::from_fn(|i| {

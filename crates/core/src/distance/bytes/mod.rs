@@ -88,7 +88,8 @@ impl ByteKernels {
         if self.level == SimdLevel::Avx512 {
             return is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vnni");
+                && is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("popcnt");
         }
         self.level.is_supported()
     }
