@@ -29,9 +29,6 @@ use crate::work::Phase;
 use candidates::Table;
 use partition::Partition;
 
-/// Stands for no node.
-const NONE: u32 = u32::MAX;
-
 /// On a level of no more nodes each may link to any other. So the highest levels lead from everywhere to everywhere, also
 /// between clusters so far apart that no leaf holds nodes of two.
 const ALL_PAIRS: usize = 512;
