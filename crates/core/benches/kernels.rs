@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use distance::{Kernels, Panels, Raw};
 use error::{Error, Result};
+use simsimd::SpatialSimilarity;
 
 #[allow(dead_code, unused_imports, reason = "only the kernels are used; their tests run in the crate")]
 #[path = "../src/distance/mod.rs"]
@@ -14,7 +15,7 @@ mod distance;
 #[allow(dead_code, reason = "only the error for refused memory is used")]
 #[path = "../src/error.rs"]
 mod error;
-#[allow(dead_code, reason = "some kernels return keys")]
+#[allow(dead_code, unused_imports, reason = "some kernels return keys; their tests run in the crate")]
 #[path = "../src/topk.rs"]
 mod topk;
 
@@ -48,16 +49,25 @@ fn many(criterion: &mut Criterion) {
     }
 }
 
-/// Two rows in the cache.
-fn one(criterion: &mut Criterion) {
+/// A single row in the cache, and simsimd's kernel of the best instruction set beside ours.
+fn single(criterion: &mut Criterion) {
     let values: Vec<f32> = random().map(unit).take(2 * 1536).collect();
-    let mut group = criterion.benchmark_group("one");
+    let mut group = criterion.benchmark_group("single");
     for length in LENGTHS {
         let (a, b) = (&values[..length], &values[1536..][..length]);
         for kernels in Kernels::available() {
             let id = BenchmarkId::new(kernels.level().name(), length);
-            group.bench_function(id, |bencher| bencher.iter(|| kernels.one(Raw::L2, black_box(a), black_box(b))));
+            group.bench_function(id, |bencher| {
+                let mut out = [0.0];
+                bencher.iter(|| {
+                    // SAFETY: the row has the query's length, a multiple of 16.
+                    unsafe { kernels.many(Raw::L2, black_box(a), &[black_box(b).as_ptr()], &mut out) };
+                    black_box(&out);
+                });
+            });
         }
+        let id = BenchmarkId::new("simsimd", length);
+        group.bench_function(id, |bencher| bencher.iter(|| f32::sqeuclidean(black_box(a), black_box(b))));
     }
 }
 
@@ -99,5 +109,5 @@ fn unit(random: u64) -> f32 {
     (random >> 40) as f32 / (1 << 24) as f32
 }
 
-criterion_group!(benches, many, one, tile);
+criterion_group!(benches, many, single, tile);
 criterion_main!(benches);
