@@ -165,10 +165,6 @@ impl WeightsBuffer {
 }
 
 impl<'a> CodesView<'a> {
-    pub(crate) fn len(&self) -> usize {
-        self.codes.len()
-    }
-
     /// `values` (at least as many as there are dimensions) as what codes are compared with.
     pub(crate) fn encoded<'w>(&self, encoder: &Encoder, values: &[f32], buffer: &'w mut WeightsBuffer) -> Weights<'w> {
         let mut code = std::mem::take(&mut buffer.code);
@@ -239,10 +235,6 @@ impl<'a> CodesView<'a> {
             // SAFETY: codes are as long as the columns, which were packed from the same store, and padded.
             unsafe { self.kernels.tile(&rows[..indices.len()], panels, distances) };
         }
-    }
-
-    pub(crate) fn kernels(&self) -> &'static ByteKernels {
-        self.kernels
     }
 
     pub(crate) fn code(&self, index: u32) -> &'a [u8] {

@@ -92,18 +92,17 @@ unsafe fn block<const R: usize, const P: usize>(
             }
         }
     }
-    for p in 0..P {
-        let panel_of = &panels.panels()[panel + p];
+    for (p, packed) in panels.panels()[panel..panel + P].iter().enumerate() {
         // SAFETY: sixteen aligned values each.
         let (scales, terms, excess) = unsafe {
             (
-                _mm512_load_ps(panel_of.scales.as_ptr()),
-                _mm512_load_ps(panel_of.terms.as_ptr()),
-                _mm512_load_si512(panel_of.excess.as_ptr().cast()),
+                _mm512_load_ps(packed.scales.as_ptr()),
+                _mm512_load_ps(packed.terms.as_ptr()),
+                _mm512_load_si512(packed.excess.as_ptr().cast()),
             )
         };
-        for (r, row) in rows.iter().enumerate() {
-            let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r][p], excess));
+        for (r, (row, sums)) in rows.iter().zip(&sums).enumerate() {
+            let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[p], excess));
             let term = _mm512_add_ps(_mm512_set1_ps(row.term), terms);
             let factor = _mm512_mul_ps(_mm512_set1_ps(row.factor), scales);
             let distance = _mm512_add_ps(term, _mm512_mul_ps(factor, product));

@@ -68,13 +68,11 @@ impl ByteKernels {
         static CHOSEN: OnceLock<&'static ByteKernels> = OnceLock::new();
         CHOSEN.get_or_init(|| {
             let wanted = Kernels::get().level();
-            let best = LEVELS.iter().position(|kernels| kernels.level == wanted).unwrap_or(0);
-            LEVELS[best..].iter().find(|kernels| kernels.is_supported()).unwrap_or(&scalar::KERNELS)
+            Self::available().find(|kernels| kernels.level() <= wanted).unwrap_or(&scalar::KERNELS)
         })
     }
 
     /// Every level that this CPU has, best first.
-    #[cfg(test)]
     pub(crate) fn available() -> impl Iterator<Item = &'static Self> {
         LEVELS.iter().filter(|kernels| kernels.is_supported())
     }

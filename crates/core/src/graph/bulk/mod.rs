@@ -98,7 +98,7 @@ impl Bulk<'_> {
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
-        tree::lay(&graph.view(self.rows), top.node, slots.len());
+        tree::lay(&graph.view(self.rows), top.node, slots.len())?;
         graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }
