@@ -1,11 +1,13 @@
-// `npm start`: sets up, then runs the demonstration with the arguments given.
+// `npm start`, `npm run bench` and `npm run bench:peers`: builds what is out of date, then runs a program in TypeScript,
+// which is the first argument, with the others.
 import { spawnSync } from 'node:child_process'
 import { at } from './run.mjs'
 import { setUp } from './setup.mjs'
 
 setUp()
+const [program, ...args] = process.argv.slice(2)
 const register = import.meta.resolve('@oxc-node/core/register')
-const args = ['--import', register, at('examples', 'start.ts'), ...process.argv.slice(2)]
 // Paths among the arguments are relative to where npm was called.
-const { status } = spawnSync(process.execPath, args, { cwd: process.env.INIT_CWD ?? at(), stdio: 'inherit' })
+const cwd = process.env.INIT_CWD ?? at()
+const { status } = spawnSync(process.execPath, ['--import', register, at(program), ...args], { cwd, stdio: 'inherit' })
 process.exitCode = status ?? 1

@@ -8,17 +8,21 @@ import { buildNative, buildTypeScript, install } from './setup.mjs'
 const cargo = (...args) => run('cargo', args)
 const node = (...args) => run(process.execPath, args)
 
+/** A workspace of its own. */
+const comparison = ['--manifest-path', 'crates/compare/Cargo.toml']
+
 const steps = {
   install,
-  rustfmt: () => cargo('fmt', '--all', '--check'),
+  rustfmt: checkFormat,
   prettier: () => tool('prettier', ['--check', '.']),
   oxlint: () => npm(['run', '--silent', 'lint']),
   clippy: () => cargo('clippy', '--locked', '--workspace', '--all-targets', '--all-features', '--', '-D', 'warnings'),
+  'clippy of the comparison': clippyComparison,
   'rust tests': testRust,
   'rust doc tests': () => cargo('test', '--doc', '--workspace', '--all-features'),
   'rust docs': () => run('cargo', ['doc', '--workspace', '--no-deps'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   'build and generated files': buildUnchanged,
-  'type check': () => tool('tsc', []),
+  'type check': typeCheck,
   ava: () => tool('ava', []),
   package: () => node(at('__test__', 'package', 'run.mjs')),
   'linux-arm64': () => testArm64(),
@@ -50,9 +54,24 @@ function runInOrder() {
   return failed === 0
 }
 
+function checkFormat() {
+  cargo('fmt', '--all', '--check')
+  cargo('fmt', '--check', ...comparison)
+}
+
+/** Without the peers, which are for those to download who compare. */
+function clippyComparison() {
+  cargo('clippy', '--locked', ...comparison, '--target-dir', 'target/compare', '--', '-D', 'warnings')
+}
+
 function testRust() {
   const nextest = installed('cargo', ['nextest', '--version'])
   cargo(...(nextest ? ['nextest', 'run'] : ['test', '--tests']), '--workspace', '--all-features')
+}
+
+function typeCheck() {
+  tool('tsc', [])
+  tool('tsc', ['--project', 'benches'])
 }
 
 /** Builds everything, and fails if that changes what is committed: loader, native typings, public typings. */

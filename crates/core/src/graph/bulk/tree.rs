@@ -4,11 +4,13 @@
 //! One thread lays it, and waits for memory most of the time. So each list is asked for some nodes before its turn, and
 //! changed in one pass then: a child keeps the link to its parent when its own turn comes.
 
-use super::NONE;
 use crate::error::{Error, Result};
 use crate::graph::GraphView;
 use crate::graph::links::{Link, List};
 use crate::graph::scratch::Visited;
+
+/// Stands for no node.
+const NONE: u32 = u32::MAX;
 
 /// How many nodes before its turn a list is asked for.
 const AHEAD: usize = 8;

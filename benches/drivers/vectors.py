@@ -5,14 +5,13 @@ import numpy as np
 ELEMENTS = {"u8bin": np.uint8, "f16bin": np.float16, "fbin": np.float32}
 
 
-def read_vectors(path, rows=None):
-    """The first `rows` rows as float32, row-major."""
+def open_vectors(path):
+    """All rows as they are stored, mapped rather than read."""
     extension = path.rsplit(".", 1)[-1]
     if extension not in ELEMENTS:
         raise ValueError(f"{path}: unknown format, expected one of {', '.join(ELEMENTS)}")
     n, dimensions = (int(field) for field in np.fromfile(path, dtype="<u4", count=2))
-    stored = np.memmap(path, dtype=ELEMENTS[extension], mode="r", offset=8, shape=(n, dimensions))
-    return stored[:rows].astype(np.float32)
+    return np.memmap(path, dtype=ELEMENTS[extension], mode="r", offset=8, shape=(n, dimensions))
 
 
 def read_truth(path):
@@ -30,5 +29,11 @@ def write_truth(path, ids, distances):
         distances.astype("<f4").tofile(file)
 
 
+def write_header(file, rows, dimensions):
+    np.array([rows, dimensions], dtype="<u4").tofile(file)
+
+
 def normalised(vectors):
+    """Rows of length 1, as float32."""
+    vectors = np.asarray(vectors, dtype=np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-// The addon of benches/out/native, which can also search from Rust: `cargo` feature `bench`. To be imported before vicinal,
+// The addon of benches/out/native, which can also search from Rust: cargo feature `bench`. To be imported before vicinal,
 // which then uses it too.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -8,8 +8,8 @@ interface BenchIndex {
   searchSeconds(queries: Float32Array, k: number, ef: number): number
 }
 
-process.env.NAPI_RS_NATIVE_LIBRARY_PATH = fileURLToPath(new URL('out/native/vicinal.node', import.meta.url))
-const native = createRequire(import.meta.url)('../native/binding.js') as { NativeIndex: { prototype: BenchIndex } }
+process.env.NAPI_RS_NATIVE_LIBRARY_PATH = fileURLToPath(new URL('../out/native/vicinal.node', import.meta.url))
+const native = createRequire(import.meta.url)('../../native/binding.js') as { NativeIndex: { prototype: BenchIndex } }
 
 const { prototype } = native.NativeIndex
 const { describe } = prototype

@@ -1,0 +1,51 @@
+use serde_json::{Value, json};
+use vicinal_core::{Ids, Index, Metric, Options, SearchOptions, Work};
+
+use crate::Result;
+use crate::driver::{BUILD_THREADS, K, Library};
+
+/// vicinal with its defaults, all rows in one call.
+pub struct Vicinal {
+    metric: Metric,
+    index: Option<Index>,
+}
+
+impl Vicinal {
+    pub fn new(metric: Metric) -> Self {
+        Self { metric, index: None }
+    }
+
+    fn index(&self) -> Result<&Index> {
+        self.index.as_ref().ok_or("it is not built".into())
+    }
+}
+
+impl Library for Vicinal {
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    fn build(&mut self, rows: &[f32], dimensions: usize) -> Result<()> {
+        let index =
+            Index::new(Options { metric: self.metric, threads: Some(BUILD_THREADS), ..Options::new(dimensions) })?;
+        let ids = (0..(rows.len() / dimensions) as u64).collect();
+        index.add(&Ids::Keys(ids), rows, &Work::default())?;
+        index.migrate(&Work::default())?;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    fn parameters(&self) -> Result<Value> {
+        let stats = self.index()?.stats()?;
+        Ok(json!({ "m": stats.m, "meanDegree": format!("{:.1}", stats.mean_degree), "simd": stats.simd }))
+    }
+
+    fn search(&self, query: &[f32], ef: usize, found: &mut Vec<u64>) -> Result<()> {
+        let options = SearchOptions { k: K, ef: Some(ef), ..SearchOptions::default() };
+        let mut distances = [0.0; K];
+        found.resize(K, 0);
+        let count = self.index()?.search_into(query, &options, found, &mut distances)?;
+        found.truncate(count);
+        Ok(())
+    }
+}
