@@ -5,8 +5,10 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use distance::bytes::{BIAS, ByteKernels, BytePanels, Column, TileRow};
 use distance::{Kernels, Panels, Raw};
 use error::{Error, Result};
+use simsimd::SpatialSimilarity;
 
 #[allow(dead_code, unused_imports, reason = "only the kernels are used; their tests run in the crate")]
 #[path = "../src/distance/mod.rs"]
@@ -14,7 +16,7 @@ mod distance;
 #[allow(dead_code, reason = "only the error for refused memory is used")]
 #[path = "../src/error.rs"]
 mod error;
-#[allow(dead_code, reason = "some kernels return keys")]
+#[allow(dead_code, unused_imports, reason = "some kernels return keys; their tests run in the crate")]
 #[path = "../src/topk.rs"]
 mod topk;
 
@@ -48,16 +50,25 @@ fn many(criterion: &mut Criterion) {
     }
 }
 
-/// Two rows in the cache.
-fn one(criterion: &mut Criterion) {
+/// A single row in the cache, and simsimd's kernel of the best instruction set beside ours.
+fn single(criterion: &mut Criterion) {
     let values: Vec<f32> = random().map(unit).take(2 * 1536).collect();
-    let mut group = criterion.benchmark_group("one");
+    let mut group = criterion.benchmark_group("single");
     for length in LENGTHS {
         let (a, b) = (&values[..length], &values[1536..][..length]);
         for kernels in Kernels::available() {
             let id = BenchmarkId::new(kernels.level().name(), length);
-            group.bench_function(id, |bencher| bencher.iter(|| kernels.one(Raw::L2, black_box(a), black_box(b))));
+            group.bench_function(id, |bencher| {
+                let mut out = [0.0];
+                bencher.iter(|| {
+                    // SAFETY: the row has the query's length, a multiple of 16.
+                    unsafe { kernels.many(Raw::L2, black_box(a), &[black_box(b).as_ptr()], &mut out) };
+                    black_box(&out);
+                });
+            });
         }
+        let id = BenchmarkId::new("simsimd", length);
+        group.bench_function(id, |bencher| bencher.iter(|| f32::sqeuclidean(black_box(a), black_box(b))));
     }
 }
 
@@ -86,6 +97,78 @@ fn tile(criterion: &mut Criterion) {
     }
 }
 
+/// Lists of codes at random places, as [`many`] has rows.
+fn bytes_many(criterion: &mut Criterion) {
+    let bytes: Vec<u8> = random().map(code).take(SCATTERED_BYTES).collect();
+    let mut group = criterion.benchmark_group("bytes many");
+    group.throughput(Throughput::Elements(LIST as u64));
+    for length in LENGTHS {
+        let weights: Vec<i8> = random().map(|random| (code(random) ^ BIAS) as i8).take(length).collect();
+        for kernels in ByteKernels::available() {
+            let id = BenchmarkId::new(kernels.level().name(), length);
+            group.bench_function(id, |bencher| {
+                let places = bytes.len() / length;
+                let mut codes = random().map(|place| bytes[place as usize % places * length..].as_ptr());
+                let mut out = [0; LIST];
+                bencher.iter(|| {
+                    let list: [*const u8; LIST] = std::array::from_fn(|_| codes.next().unwrap_or(bytes.as_ptr()));
+                    // SAFETY: at every pointer stand `length` borrowed bytes, a multiple of `LINE`.
+                    unsafe { kernels.many(&weights, &list, &mut out) };
+                    black_box(&out);
+                });
+            });
+        }
+    }
+}
+
+/// As many codes as [`tile`] has rows.
+fn bytes_tile(criterion: &mut Criterion) {
+    let (height, width) = (64, 1024);
+    let mut group = criterion.benchmark_group("bytes tile");
+    group.sample_size(20).throughput(Throughput::Elements((height * width) as u64));
+    for length in LENGTHS {
+        let bytes: Vec<u8> = random().map(code).take((height + width) * length).collect();
+        let codes: Vec<&[u8]> = bytes.chunks_exact(length).collect();
+        let (rows, columns) = codes.split_at(height);
+        let rows: Vec<TileRow> =
+            rows.iter().map(|code| TileRow { code: code.as_ptr(), factor: -2.0, term: 1.0 }).collect();
+        let mut panels = BytePanels::default();
+        if panels.pack(length, columns.iter().map(|&code| Column { code, scale: 1.0, term: 1.0 })).is_err() {
+            continue;
+        }
+        let mut out = vec![0.0; height * panels.width()];
+        for kernels in ByteKernels::available() {
+            let id = BenchmarkId::new(kernels.level().name(), length);
+            group.bench_function(id, |bencher| {
+                // SAFETY: rows are as long as the columns, a multiple of `LINE`.
+                bencher.iter(|| unsafe { kernels.tile(&rows, &panels, black_box(&mut out)) })
+            });
+        }
+    }
+}
+
+/// The nearest few of a row of a tile; the time of a distance is that of an element.
+fn bytes_nearest(criterion: &mut Criterion) {
+    let width = 1024;
+    // So many that the branches of a row cannot be learnt.
+    let distances: Vec<f32> = random().map(unit).take(1_024 * width).collect();
+    let mut group = criterion.benchmark_group("bytes nearest");
+    group.throughput(Throughput::Elements(width as u64));
+    for k in [2, 5, 16] {
+        for kernels in ByteKernels::available() {
+            let id = BenchmarkId::new(kernels.level().name(), k);
+            group.bench_function(id, |bencher| {
+                let mut rows = distances.chunks_exact(width).cycle();
+                let mut keys = Vec::new();
+                bencher.iter(|| {
+                    kernels.nearest(rows.next().unwrap_or_default(), k, &mut keys);
+                    black_box(&keys);
+                });
+            });
+        }
+    }
+}
+
 /// xorshift64
 fn random() -> impl Iterator<Item = u64> {
     std::iter::successors(Some(0x9E37_79B9_7F4A_7C15), |&state: &u64| {
@@ -95,9 +178,14 @@ fn random() -> impl Iterator<Item = u64> {
     })
 }
 
+/// A byte of a code.
+fn code(random: u64) -> u8 {
+    ((random >> 40) as u8).max(1)
+}
+
 fn unit(random: u64) -> f32 {
     (random >> 40) as f32 / (1 << 24) as f32
 }
 
-criterion_group!(benches, many, one, tile);
+criterion_group!(benches, many, single, tile, bytes_many, bytes_tile, bytes_nearest);
 criterion_main!(benches);

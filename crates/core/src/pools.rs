@@ -53,10 +53,6 @@ impl Pools {
         Turns { gate: &self.gate, stopped }
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
     /// Announces a query that runs on the calling thread. Those of query threads were announced when they were queued.
     pub(crate) fn enter(&self) -> Option<Passage> {
         (!IS_QUERY_THREAD.get()).then(|| Passage::new(&self.gate))

@@ -153,7 +153,7 @@ fn rows_can_be_cleared_and_added_beside_a_migration() {
         index.clear().unwrap();
     };
     let search = || {
-        let hits = index.search(&rows[..DIMENSIONS], &nearest(3, 10)).unwrap();
+        let hits = index.search(&rows[..DIMENSIONS], &nearest(3, 64)).unwrap();
         assert!(hits.distances.is_sorted());
     };
     let step = || assert!(index.migrate_step(50).unwrap() <= 2_000);
@@ -176,7 +176,7 @@ fn close_lets_running_calls_finish_and_refuses_later_ones() {
         thread::scope(|scope| {
             let search = || loop {
                 let was_closed = closed.load(Ordering::SeqCst);
-                match index.search(&rows[..DIMENSIONS], &nearest(3, 10)) {
+                match index.search(&rows[..DIMENSIONS], &nearest(3, 64)) {
                     Ok(hits) => assert_eq!((hits.ids.get(0), was_closed), (Id::Key(0), false)),
                     Err(error) => return assert!(matches!(error, Error::Closed), "{error}"),
                 }
@@ -184,7 +184,7 @@ fn close_lets_running_calls_finish_and_refuses_later_ones() {
             scope.spawn(search);
             scope.spawn(|| {
                 loop {
-                    match index.search_batch(rows[..DIMENSIONS * 100].to_vec(), &nearest(1, 10), &Work::default()) {
+                    match index.search_batch(rows[..DIMENSIONS * 100].to_vec(), &nearest(1, 64), &Work::default()) {
                         Ok(hits) => assert_eq!(hits.ids, Ids::Keys((0..100).collect())),
                         Err(error) => return assert!(matches!(error, Error::Closed), "{error}"),
                     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::data::{Kind, normal_rows};
-use common::{METRICS, Rng, assert_all_reachable, distance, exactly, graph_of, nearest, tolerance};
+use common::{METRICS, Rng, add_in_batches, assert_all_reachable, distance, exactly, graph_of, nearest, tolerance};
 use vicinal_core::{Id, Ids, Index, Metric, Options, SearchOptions, Work};
 
 /// The share of the exact nearest 10 that searches for `queries` with `ef` find. Distances must be right, and no NaN.
@@ -101,6 +101,32 @@ fn equals_beside_a_row_that_is_nearer() {
     for ef in 1..=10 {
         let hits = index.search(&[5.0, 0.0], &nearest(1, ef)).unwrap();
         assert_eq!(hits.ids, Ids::Keys(vec![5_019]), "ef {ef}");
+    }
+}
+
+#[test]
+fn one_row_that_is_the_nearest_of_all() {
+    // Rows on a sphere of so many dimensions lie farther from each other than from its center.
+    let (dimensions, count) = (128, 8_000);
+    let mut rows = vec![0.0; dimensions];
+    for row in normal_rows(dimensions, count, 14).chunks(dimensions) {
+        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        rows.extend(row.iter().map(|x| x / norm));
+    }
+    let stepped = || {
+        let options = Options { threshold: Some(0), auto_migrate: false, ..options(dimensions, Metric::L2) };
+        let index = Index::new(options).unwrap();
+        add_in_batches(&index, &rows, dimensions, 1_000);
+        while index.migrate_step(1_000).unwrap() > 0 {}
+        index
+    };
+    for index in [graph_of(&rows, options(dimensions, Metric::L2), 1_000), stepped()] {
+        assert_all_reachable(&index);
+        for row in rows[dimensions..].chunks(dimensions).step_by(97) {
+            // A quarter of the way from the center to the row.
+            let query: Vec<f32> = row.iter().map(|x| 0.25 * x).collect();
+            assert_eq!(index.search(&query, &nearest(1, 10)).unwrap().ids, Ids::Keys(vec![0]));
+        }
     }
 }
 

@@ -10,12 +10,14 @@ mod encoder;
 
 use std::ptr;
 
+use rayon::prelude::*;
+
 pub(crate) use encoder::{Encoder, Scalars};
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, Column, TileRow};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Metric;
-use crate::vectors::{Blocks, View};
+use crate::vectors::{Blocks, RowsView, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
 const GROUP: usize = 64;
@@ -58,22 +60,34 @@ impl Codes {
         self.codes.len()
     }
 
-    pub(crate) fn reserve(&self, codes: usize) -> Result<()> {
-        self.codes.reserve(codes)?;
-        self.scalars.reserve(codes)
+    /// Appends the codes of the rows at `slots`, or none if memory is refused; one caller at a time. Runs on the pool that
+    /// it is called on.
+    pub(crate) fn encode(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
+        self.append(slots.len(), |position, code| self.encoder.encode(rows.given(slots[position]), code))
     }
 
-    /// Appends codes; one writer at a time. All of them or, if memory is refused, none.
-    pub(crate) fn append<'a>(&self, codes: impl Iterator<Item = (&'a [u8], Scalars)>) -> Result<()> {
-        let (mut bytes, mut scalars) = (self.codes.writer(), self.scalars.writer());
-        for (code, Scalars { scale, norm, along }) in codes {
-            bytes.push(code)?;
-            let all = [scale, norm, along];
-            scalars.push(&all[..self.scalars.stride()])?;
-        }
+    /// Appends those of the codes of `other` at `indices`, in this order; as [`Codes::encode`].
+    pub(crate) fn copy(&self, other: CodesView<'_>, indices: &[u32]) -> Result<()> {
+        self.append(indices.len(), |position, code| {
+            code.copy_from_slice(other.code(indices[position]));
+            other.scalars(indices[position])
+        })
+    }
+
+    fn append(&self, count: usize, write: impl Fn(usize, &mut [u8]) -> Scalars + Sync) -> Result<()> {
+        let mut all = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "codes", bytes: count * size_of::<Scalars>() };
+        all.try_reserve_exact(count).map_err(refused)?;
+        all.resize(count, Scalars::default());
+        let (mut codes, mut scalars) = (self.codes.writer(), self.scalars.writer());
+        codes.extend(all.par_iter_mut().enumerate(), |(position, scalars), code| *scalars = write(position, code))?;
+        let stride = self.scalars.stride();
+        scalars.extend(all.par_iter(), |&Scalars { scale, norm, along }, block| {
+            block.copy_from_slice(&[scale, norm, along][..stride]);
+        })?;
         // The codes last: who sees one sees its scalars.
         scalars.publish();
-        bytes.publish();
+        codes.publish();
         Ok(())
     }
 
@@ -151,10 +165,6 @@ impl WeightsBuffer {
 }
 
 impl<'a> CodesView<'a> {
-    pub(crate) fn len(&self) -> usize {
-        self.codes.len()
-    }
-
     /// `values` (at least as many as there are dimensions) as what codes are compared with.
     pub(crate) fn encoded<'w>(&self, encoder: &Encoder, values: &[f32], buffer: &'w mut WeightsBuffer) -> Weights<'w> {
         let mut code = std::mem::take(&mut buffer.code);
@@ -205,7 +215,7 @@ impl<'a> CodesView<'a> {
             let scalars = self.scalars(index);
             Column { code: self.code(index), scale: scalars.scale, term: self.term(scalars) }
         });
-        panels.pack(self.dimensions, columns)
+        panels.pack(self.kernels, self.dimensions, columns)
     }
 
     /// The distances of the codes at `indices` from all columns of `panels`, row-major with a stride of
@@ -225,10 +235,6 @@ impl<'a> CodesView<'a> {
             // SAFETY: codes are as long as the columns, which were packed from the same store, and padded.
             unsafe { self.kernels.tile(&rows[..indices.len()], panels, distances) };
         }
-    }
-
-    pub(crate) fn kernels(&self) -> &'static ByteKernels {
-        self.kernels
     }
 
     pub(crate) fn code(&self, index: u32) -> &'a [u8] {

@@ -4,21 +4,12 @@
 use std::arch::x86_64::*;
 
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::pair::{self, Instructions, Measure};
 use super::{Kernels, Panels, SimdLevel, Table};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Avx2,
-    l2: Table {
-        one: pair::Pair::new(Instructions::Haswell, Measure::SquaredDifference),
-        many: many::<SquaredDifference>,
-        tile: tile::<SquaredDifference>,
-    },
-    dot: Table {
-        one: pair::Pair::new(Instructions::Haswell, Measure::Product),
-        many: many::<Product>,
-        tile: tile::<Product>,
-    },
+    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
+    dot: Table { many: many::<Product>, tile: tile::<Product> },
 };
 
 /// # Safety

@@ -5,21 +5,12 @@ use std::arch::x86_64::*;
 
 use super::avx2::sum_of_eight;
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::pair::{Instructions, Measure, Pair};
 use super::{Kernels, Panels, SimdLevel, Table};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Avx512,
-    l2: Table {
-        one: Pair::new(Instructions::Skylake, Measure::SquaredDifference),
-        many: many::<SquaredDifference>,
-        tile: tile::<SquaredDifference>,
-    },
-    dot: Table {
-        one: Pair::new(Instructions::Skylake, Measure::Product),
-        many: many::<Product>,
-        tile: tile::<Product>,
-    },
+    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
+    dot: Table { many: many::<Product>, tile: tile::<Product> },
 };
 
 /// # Safety

@@ -13,7 +13,6 @@ mod kernel;
 pub(crate) mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-mod pair;
 mod panels;
 mod scalar;
 #[cfg(test)]
@@ -22,15 +21,13 @@ mod tests;
 use std::env;
 use std::sync::OnceLock;
 
-use pair::Pair;
-
 pub(crate) use panels::Panels;
 
 /// What row lengths are padded to, in values.
 pub(crate) const LANES: usize = 16;
 
-/// An instruction set that kernels are written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An instruction set that kernels are written for. Of those that a CPU has, a later one is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SimdLevel {
     /// Whatever the compiler makes of plain Rust.
     Scalar,
@@ -87,8 +84,8 @@ pub(crate) enum Raw {
 ///
 /// A result that overflows f32 on the way is infinite or NaN, never finite and wrong: callers fall back to [`naive`]
 /// then. Every result is symmetric in its two rows. [`Kernels::many`] and [`Kernels::tile`] each give a pair of rows
-/// the same bits wherever it stands, and the same at every level but [`SimdLevel::Scalar`]; those of [`Kernels::one`]
-/// follow from the level. The bits of `one`, `many` and `tile` differ from one another.
+/// the same bits wherever it stands, and the same at every level but [`SimdLevel::Scalar`]; those of `many` and of
+/// `tile` differ from each other.
 pub(crate) struct Kernels {
     level: SimdLevel,
     l2: Table,
@@ -97,7 +94,6 @@ pub(crate) struct Kernels {
 
 /// The kernels of one measure.
 struct Table {
-    one: Pair,
     many: unsafe fn(&[f32], &[*const f32], &mut [f32]),
     tile: unsafe fn(&[&[f32]], &Panels, &mut [f32]),
 }
@@ -130,18 +126,6 @@ impl Kernels {
 
     pub(crate) fn level(&self) -> SimdLevel {
         self.level
-    }
-
-    /// Compares two rows of the same padded length.
-    pub(crate) fn one(&self, raw: Raw, a: &[f32], b: &[f32]) -> f32 {
-        assert_eq!(a.len(), b.len(), "rows of one length");
-        let Table { one, many, .. } = self.table(raw);
-        one.measure(a, b).unwrap_or_else(|| {
-            let mut result = [0.0];
-            // SAFETY: the CPU has the level of every reachable value; the rows are of one length.
-            unsafe { many(a, &[b.as_ptr()], &mut result) };
-            result[0]
-        })
     }
 
     /// Compares `query` with every row and writes the results in the rows' order. Rows may lie anywhere: the memory

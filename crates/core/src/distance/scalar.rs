@@ -4,17 +4,12 @@
 use std::array;
 
 use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::pair::{Instructions, Measure, Pair};
 use super::{Kernels, LANES, Panels, SimdLevel, Table};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: SimdLevel::Scalar,
-    l2: Table {
-        one: Pair::new(Instructions::None, Measure::SquaredDifference),
-        many: many::<SquaredDifference>,
-        tile: tile::<SquaredDifference>,
-    },
-    dot: Table { one: Pair::new(Instructions::None, Measure::Product), many: many::<Product>, tile: tile::<Product> },
+    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
+    dot: Table { many: many::<Product>, tile: tile::<Product> },
 };
 
 /// # Safety

@@ -121,6 +121,26 @@ impl List<'_> {
         self.0.iter().map(|link| Link(link.load(Ordering::Acquire))).take_while(|link| link.0 != 0)
     }
 
+    /// Links that it holds at most.
+    pub(crate) fn capacity(self) -> usize {
+        self.0.len()
+    }
+
+    /// Replaces the link at `place`, or adds one behind the last; one writer at a time.
+    pub(crate) fn set(self, place: usize, link: Link) {
+        self.0[place].store(link.0, Ordering::Release);
+    }
+
+    /// Removes the link at `place`, one writer at a time; those behind it move up.
+    pub(crate) fn remove(self, place: usize) {
+        for pair in self.0[place..].windows(2) {
+            pair[0].store(pair[1].load(Ordering::Relaxed), Ordering::Release);
+        }
+        if let Some(last) = self.0.last() {
+            last.store(0, Ordering::Release);
+        }
+    }
+
     /// Replaces the list; one writer at a time. More links than the capacity are a caller's mistake.
     pub(crate) fn write(self, links: &[Link]) {
         debug_assert!(links.len() <= self.0.len(), "{} links in a list of {}", links.len(), self.0.len());

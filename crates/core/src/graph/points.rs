@@ -4,18 +4,15 @@
 
 use rayon::prelude::*;
 
-use crate::codes::{Codes, CodesView, Encoder, Measure, Scalars, Weights, WeightsBuffer};
+use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer};
 use crate::distance::Panels;
 use crate::distance::bytes::BytePanels;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::topk::Key;
 use crate::vectors::{Blocks, Query, Rows, RowsView, View, pack};
 
 /// Nodes whose slots fit on the stack.
 const GROUP: usize = 64;
-
-/// Rows encoded by one task.
-const ENCODED_AT_ONCE: usize = 256;
 
 pub(crate) struct Points {
     /// The slot of each node.
@@ -70,32 +67,28 @@ impl Points {
     pub(crate) fn append(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
         if let Some(codes) = &self.codes {
             // Codes may be there already, of a call that was refused memory for the slots.
-            let missing = &slots[(codes.len() - self.slots.len()).min(slots.len())..];
-            let encoded = encode(codes.encoder(), rows, missing)?;
-            codes.append(encoded.iter())?;
+            let encoded = (codes.len() - self.slots.len()).min(slots.len());
+            codes.encode(rows, &slots[encoded..])?;
         }
-        let mut writer = self.slots.writer();
-        writer.reserve(slots.len())?;
-        slots.iter().try_for_each(|&slot| writer.push(&[slot]))?;
-        writer.publish();
-        Ok(())
+        self.append_slots(slots.len(), |position| slots[position])
     }
 
-    /// The same nodes in another order: node `i` becomes what node `order[i]` was.
+    /// The same nodes in another order: node `i` becomes what node `order[i]` was. Runs on the build threads.
     pub(crate) fn reordered(&self, order: &[u32]) -> Result<Self> {
         let reordered = Self::new(self.encoder().cloned());
-        let slots = self.slots.view();
         if let (Some(from), Some(to)) = (&self.codes, &reordered.codes) {
-            to.reserve(order.len())?;
-            let view = from.view(Measure::Euclidean);
-            to.append(order.iter().map(|&node| (view.code(node), view.scalars(node))))?;
+            to.copy(from.view(Measure::Euclidean), order)?;
         }
-        let mut writer = reordered.slots.writer();
-        writer.reserve(order.len())?;
-        order.iter().try_for_each(|&node| writer.push(slots.block(node as usize)))?;
-        writer.publish();
-        drop(writer);
+        let slots = self.slots.view();
+        reordered.append_slots(order.len(), |position| slots.block(order[position] as usize)[0])?;
         Ok(reordered)
+    }
+
+    fn append_slots(&self, count: usize, slot: impl Fn(usize) -> u32 + Sync) -> Result<()> {
+        let mut writer = self.slots.writer();
+        writer.extend((0..count).into_par_iter(), |position, block| block[0] = slot(position))?;
+        writer.publish();
+        Ok(())
     }
 
     /// The nodes by what answers are ordered by.
@@ -122,36 +115,6 @@ impl Points {
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.codes.as_ref().map_or(0, Codes::bytes), self.slots.len() * size_of::<u32>())
     }
-}
-
-/// Codes that are in no store yet.
-struct Encoded {
-    padded: usize,
-    codes: Vec<u8>,
-    scalars: Vec<Scalars>,
-}
-
-impl Encoded {
-    fn iter(&self) -> impl Iterator<Item = (&[u8], Scalars)> {
-        self.codes.chunks(self.padded).zip(self.scalars.iter().copied())
-    }
-}
-
-fn encode(encoder: &Encoder, rows: RowsView<'_>, slots: &[u32]) -> Result<Encoded> {
-    let padded = encoder.padded();
-    let refused = |_| Error::OutOfMemory { what: "codes", bytes: slots.len() * padded };
-    let (mut codes, mut scalars) = (Vec::new(), Vec::new());
-    codes.try_reserve_exact(slots.len() * padded).map_err(refused)?;
-    scalars.try_reserve_exact(slots.len()).map_err(refused)?;
-    codes.resize(slots.len() * padded, 0);
-    scalars.resize(slots.len(), Scalars::default());
-    let blocks = codes.par_chunks_mut(ENCODED_AT_ONCE * padded).zip(scalars.par_chunks_mut(ENCODED_AT_ONCE));
-    blocks.zip(slots.par_chunks(ENCODED_AT_ONCE)).for_each(|((codes, scalars), slots)| {
-        for ((code, scalars), &slot) in codes.chunks_mut(padded).zip(scalars).zip(slots) {
-            *scalars = encoder.encode(rows.given(slot), code);
-        }
-    });
-    Ok(Encoded { padded, codes, scalars })
 }
 
 impl<'a> PointsView<'a> {

@@ -11,6 +11,7 @@ use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::os::Zeros;
@@ -22,6 +23,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The most that is allocated ahead.
 const MAX_SPARE_BYTES: usize = 64 << 20;
 const HUGE_PAGE: usize = 2 << 20;
+/// Blocks that one task writes at least.
+const FILLED_AT_ONCE: usize = 64;
 
 /// Types for which zeroed memory is a valid value.
 ///
@@ -272,6 +275,28 @@ impl<T: Zeroed + Copy> Writer<'_, T> {
             ptr::write_bytes(block.add(values.len()), 0, stride - values.len());
         }
         self.growth.written += 1;
+        Ok(())
+    }
+
+    /// Appends a block for each of `items`, written by `fill` on the threads of the pool that this is called on. `fill`
+    /// gets blocks of zeros, or of what an abandoned write left.
+    pub(crate) fn extend<S: Send>(
+        &mut self,
+        items: impl IndexedParallelIterator<Item = S>,
+        fill: impl Fn(S, &mut [T]) + Sync,
+    ) -> Result<()> {
+        let Blocks { stride, shift, .. } = *self.store;
+        let (first, count) = (self.growth.written, items.len());
+        self.reserve(count)?;
+        let view = self.store.view_of(first + count);
+        items.enumerate().with_min_len(FILLED_AT_ONCE).for_each(|(position, item)| {
+            let index = first + position;
+            let chunk = view.chunks[index >> shift].load(Ordering::Relaxed);
+            let offset = (index & ((1 << shift) - 1)) * stride;
+            // SAFETY: as in `push`: the block is reserved, unpublished, and the writer's alone; and each task has another.
+            fill(item, unsafe { slice::from_raw_parts_mut(chunk.add(offset), stride) });
+        });
+        self.growth.written += count;
         Ok(())
     }
 

@@ -170,13 +170,6 @@ impl<'a> RowsView<'a> {
         }
     }
 
-    /// The distance between the rows at `a` and `b`.
-    #[inline]
-    pub(crate) fn distance(&self, a: u32, b: u32) -> f32 {
-        let raw = self.space.kernels().one(self.space.raw(), self.row(a), self.row(b));
-        self.finish(raw, self.query(a), b)
-    }
-
     /// The distances of the rows at `slots` from all `columns`, row-major with a stride of `panels.width()`; `panels`
     /// holds the columns' values. Entries beyond the columns are meaningless.
     pub(crate) fn tile(&self, slots: &[u32], columns: &[Query<'_>], panels: &Panels, distances: &mut [f32]) {

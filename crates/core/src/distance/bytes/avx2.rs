@@ -4,11 +4,10 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{ByteKernels, BytePanels, COLUMNS, TileRow, prefetched, scalar};
+use super::{ByteKernels, BytePanels, COLUMNS, Least, PanelLine, TileRow, prefetched, scalar};
 use crate::distance::SimdLevel;
-use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx2, many, tile, nearest };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx2, many, tile, pack, nearest };
 
 /// Bytes that become a register of 16-bit numbers.
 const STEP: usize = 16;
@@ -73,7 +72,15 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
 /// # Safety
 /// The CPU has AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     // SAFETY: plain Rust, which the compiler turns into the instructions of this level.
-    unsafe { scalar::nearest(distances, k, keys) }
+    unsafe { scalar::nearest(distances, k, least) }
+}
+
+/// # Safety
+/// As for [`ByteKernels::pack`], on a CPU with AVX2.
+#[target_feature(enable = "avx2")]
+unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+    // SAFETY: the same contract.
+    unsafe { scalar::pack(columns, lines) }
 }

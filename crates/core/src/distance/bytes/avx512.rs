@@ -4,15 +4,15 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{ByteKernels, BytePanels, COLUMNS, LINE, TileRow, insert, prefetched};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, LINE, Least, PanelLine, TileRow, prefetched};
 use crate::distance::SimdLevel;
 use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, nearest };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, pack, nearest };
 
 /// # Safety
 /// As for [`ByteKernels::many`], on a CPU with the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
     for (code, out) in prefetched(codes, weights.len()).zip(out) {
         // Two sums, so that one product need not wait for the other.
@@ -31,7 +31,7 @@ unsafe fn many(weights: &[i8], codes: &[*const u8], out: &mut [i32]) {
 
 /// # Safety
 /// As for [`ByteKernels::tile`], on a CPU with the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
     const ROWS: usize = 8;
     let mut done = 0;
@@ -49,7 +49,7 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
 }
 
 /// Scores `R` rows against all panels, two or four at a time, and returns `R`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut f32) -> usize {
     let rows: [TileRow; R] = array::from_fn(|row| rows[row]);
     let count = panels.panels().len();
@@ -72,7 +72,7 @@ unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut
 
 /// Scores `R` rows against `P` panels, the sums in registers, and returns `P`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn block<const R: usize, const P: usize>(
     rows: &[TileRow; R],
     panels: &BytePanels,
@@ -92,18 +92,17 @@ unsafe fn block<const R: usize, const P: usize>(
             }
         }
     }
-    for p in 0..P {
-        let panel_of = &panels.panels()[panel + p];
+    for (p, packed) in panels.panels()[panel..panel + P].iter().enumerate() {
         // SAFETY: sixteen aligned values each.
         let (scales, terms, excess) = unsafe {
             (
-                _mm512_load_ps(panel_of.scales.as_ptr()),
-                _mm512_load_ps(panel_of.terms.as_ptr()),
-                _mm512_load_si512(panel_of.excess.as_ptr().cast()),
+                _mm512_load_ps(packed.scales.as_ptr()),
+                _mm512_load_ps(packed.terms.as_ptr()),
+                _mm512_load_si512(packed.excess.as_ptr().cast()),
             )
         };
-        for (r, row) in rows.iter().enumerate() {
-            let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r][p], excess));
+        for (r, (row, sums)) in rows.iter().zip(&sums).enumerate() {
+            let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[p], excess));
             let term = _mm512_add_ps(_mm512_set1_ps(row.term), terms);
             let factor = _mm512_mul_ps(_mm512_set1_ps(row.factor), scales);
             let distance = _mm512_add_ps(term, _mm512_mul_ps(factor, product));
@@ -116,8 +115,8 @@ unsafe fn block<const R: usize, const P: usize>(
 
 /// # Safety
 /// The CPU has the features.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     let bound = _mm512_set1_ps(bound(distances, k).min(f32::MAX));
     let (mut near_distances, mut near_positions) = ([0.0f32; 2 * COLUMNS], [0u32; 2 * COLUMNS]);
     let mut near = 0;
@@ -136,30 +135,41 @@ unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
         }
         near += mask.count_ones() as usize;
         if near > COLUMNS {
-            take(&near_distances[..near], &near_positions, k, keys);
+            take(&near_distances[..near], &near_positions, k, least);
             near = 0;
         }
         positions = _mm512_add_epi32(positions, _mm512_set1_epi32(COLUMNS as i32));
     }
-    take(&near_distances[..near], &near_positions, k, keys);
+    take(&near_distances[..near], &near_positions, k, least);
 }
 
 #[inline(always)]
-fn take(distances: &[f32], positions: &[u32], k: usize, keys: &mut Vec<Key>) {
-    distances.iter().zip(positions).for_each(|(&distance, &position)| insert(keys, Key::new(distance, position), k));
+fn take(distances: &[f32], positions: &[u32], k: usize, least: &mut Least) {
+    distances.iter().zip(positions).for_each(|(&distance, &position)| least.insert(Key::new(distance, position), k));
 }
 
 /// The k-th least of the minima of the sixteen lanes: at least `k` distances are no more than it, and few others.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn bound(distances: &[f32], k: usize) -> f32 {
-    let mut minima = [_mm512_set1_ps(f32::INFINITY); 4];
-    for (index, group) in distances.as_chunks::<COLUMNS>().0.iter().enumerate() {
-        let least = &mut minima[index % 4];
-        // SAFETY: sixteen values.
-        *least = _mm512_min_ps(*least, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    // Four at a time: each minimum waits for the one before it.
+    let infinity = _mm512_set1_ps(f32::INFINITY);
+    let (mut a, mut b, mut c, mut d) = (infinity, infinity, infinity, infinity);
+    let (fours, rest) = distances.as_chunks::<{ 4 * COLUMNS }>();
+    for four in fours {
+        // SAFETY: four times sixteen values.
+        unsafe {
+            a = _mm512_min_ps(a, _mm512_loadu_ps(four.as_ptr()));
+            b = _mm512_min_ps(b, _mm512_loadu_ps(four.as_ptr().add(COLUMNS)));
+            c = _mm512_min_ps(c, _mm512_loadu_ps(four.as_ptr().add(2 * COLUMNS)));
+            d = _mm512_min_ps(d, _mm512_loadu_ps(four.as_ptr().add(3 * COLUMNS)));
+        }
     }
-    let minima = _mm512_min_ps(_mm512_min_ps(minima[0], minima[1]), _mm512_min_ps(minima[2], minima[3]));
+    for group in rest.as_chunks::<COLUMNS>().0 {
+        // SAFETY: sixteen values.
+        a = _mm512_min_ps(a, unsafe { _mm512_loadu_ps(group.as_ptr()) });
+    }
+    let minima = _mm512_min_ps(_mm512_min_ps(a, b), _mm512_min_ps(c, d));
     // The rank of each lane, by comparing it with every other one.
     let mut ranks = _mm512_setzero_si512();
     let mut turned = _mm512_castps_si512(minima);
@@ -170,4 +180,53 @@ fn bound(distances: &[f32], k: usize) -> f32 {
     }
     let is_within = _mm512_cmplt_epi32_mask(ranks, _mm512_set1_epi32(k as i32));
     _mm512_mask_reduce_max_ps(is_within, minima)
+}
+
+/// # Safety
+/// As for [`ByteKernels::pack`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+    let (bias, ones) = (_mm512_set1_epi8(BIAS as i8), _mm512_set1_epi8(1));
+    let mut sums = _mm512_setzero_si512();
+    for (block, lines) in lines.chunks_mut(COLUMNS).enumerate() {
+        // SAFETY: a cache line of every column is readable for each block, begun ones included.
+        let rows = array::from_fn(|column| unsafe { _mm512_loadu_si512(columns[column].add(block * LINE).cast()) });
+        for (line, groups) in lines.iter_mut().zip(transpose(rows)) {
+            let weights = _mm512_xor_si512(groups, bias);
+            sums = _mm512_dpbusd_epi32(sums, ones, weights);
+            // SAFETY: a line has 64 aligned bytes.
+            unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), weights) };
+        }
+    }
+    // SAFETY: both are sixteen numbers.
+    unsafe { std::mem::transmute::<__m512i, [i32; COLUMNS]>(sums) }
+}
+
+/// Sixteen rows of sixteen 32-bit groups become sixteen columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn transpose(rows: [__m512i; COLUMNS]) -> [__m512i; COLUMNS] {
+    // Pairs of rows, then fours, within each quarter of a register.
+    let pairs: [__m512i; COLUMNS] = array::from_fn(|i| {
+        let (a, b) = (rows[i & !1], rows[i | 1]);
+        if i % 2 == 0 { _mm512_unpacklo_epi32(a, b) } else { _mm512_unpackhi_epi32(a, b) }
+    });
+    // fours[4 · j + c]: group c of each quarter of the rows 4 · j … 4 · j + 3.
+    let fours: [__m512i; COLUMNS] = array::from_fn(|i| {
+        let (a, b) = (pairs[(i & !3) + i % 4 / 2], pairs[(i & !3) + 2 + i % 4 / 2]);
+        if i % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
+    });
+    array::from_fn(|i| {
+        let (quarter, group) = (i / 4, i % 4);
+        let [a, b, c, d] = array::from_fn(|j| fours[4 * j + group]);
+        let (ab, cd) = match quarter {
+            0 | 1 => (_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b01_00_01_00>(c, d)),
+            _ => (_mm512_shuffle_i32x4::<0b11_10_11_10>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(c, d)),
+        };
+        if quarter % 2 == 0 {
+            _mm512_shuffle_i32x4::<0b10_00_10_00>(ab, cd)
+        } else {
+            _mm512_shuffle_i32x4::<0b11_01_11_01>(ab, cd)
+        }
+    })
 }

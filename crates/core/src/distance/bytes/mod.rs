@@ -19,6 +19,7 @@ mod tests;
 
 use std::sync::OnceLock;
 
+use panels::Line as PanelLine;
 pub(crate) use panels::{BytePanels, Column};
 
 use super::{Kernels, SimdLevel, prefetch};
@@ -38,7 +39,8 @@ pub(crate) struct ByteKernels {
     level: SimdLevel,
     many: unsafe fn(&[i8], &[*const u8], &mut [i32]),
     tile: unsafe fn(&[TileRow], &BytePanels, &mut [f32]),
-    nearest: unsafe fn(&[f32], usize, &mut Vec<Key>),
+    pack: unsafe fn(&[*const u8; COLUMNS], &mut [PanelLine]) -> [i32; COLUMNS],
+    nearest: unsafe fn(&[f32], usize, &mut Least),
 }
 
 /// A row of a tile: its code, and what its distances are made of (see [`ByteKernels::tile`]).
@@ -66,13 +68,11 @@ impl ByteKernels {
         static CHOSEN: OnceLock<&'static ByteKernels> = OnceLock::new();
         CHOSEN.get_or_init(|| {
             let wanted = Kernels::get().level();
-            let best = LEVELS.iter().position(|kernels| kernels.level == wanted).unwrap_or(0);
-            LEVELS[best..].iter().find(|kernels| kernels.is_supported()).unwrap_or(&scalar::KERNELS)
+            Self::available().find(|kernels| kernels.level() <= wanted).unwrap_or(&scalar::KERNELS)
         })
     }
 
     /// Every level that this CPU has, best first.
-    #[cfg(test)]
     pub(crate) fn available() -> impl Iterator<Item = &'static Self> {
         LEVELS.iter().filter(|kernels| kernels.is_supported())
     }
@@ -86,7 +86,8 @@ impl ByteKernels {
         if self.level == SimdLevel::Avx512 {
             return is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vnni");
+                && is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("popcnt");
         }
         self.level.is_supported()
     }
@@ -115,13 +116,23 @@ impl ByteKernels {
         unsafe { (self.tile)(rows, panels, out) }
     }
 
-    /// Replaces `keys` by the least `k` of the distances, at most [`COLUMNS`], as keys of their positions, nearest first;
-    /// by fewer if there are not so many, infinite ones left out. The number of distances is a multiple of 16.
-    pub(crate) fn nearest(&self, distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+    /// Writes sixteen columns side by side: of each, four numbers a line. Returns the sums of their numbers.
+    ///
+    /// # Safety
+    /// Every code is readable for as many bytes as a cache line has, as often as there are 16 lines, begun ones included.
+    unsafe fn pack(&self, columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+        // SAFETY: the CPU has the level of every reachable value; the rest is the caller's word.
+        unsafe { (self.pack)(columns, lines) }
+    }
+
+    /// The least `k` of the distances, at most [`COLUMNS`], as keys of their positions, nearest first; fewer if there are
+    /// not so many, infinite ones left out. The number of distances is a multiple of 16.
+    pub(crate) fn nearest<'l>(&self, distances: &[f32], k: usize, least: &'l mut Least) -> &'l [Key] {
         assert!((1..=COLUMNS).contains(&k), "{k} of {COLUMNS} lanes");
-        keys.clear();
+        least.len = 0;
         // SAFETY: the CPU has the level of every reachable value.
-        unsafe { (self.nearest)(distances, k, keys) }
+        unsafe { (self.nearest)(distances, k, least) }
+        &least.keys[..least.len]
     }
 }
 
@@ -143,15 +154,34 @@ fn prefetched(codes: &[*const u8], length: usize) -> impl Iterator<Item = *const
     })
 }
 
-/// Takes `key` into `keys`, which are sorted and hold `k` at most.
-#[inline(always)]
-fn insert(keys: &mut Vec<Key>, key: Key, k: usize) {
-    if keys.len() == k {
-        if keys.last().is_some_and(|&last| key > last) {
-            return;
-        }
-        keys.pop();
+/// The least few of some keys, sorted.
+pub(crate) struct Least {
+    keys: [Key; COLUMNS],
+    len: usize,
+}
+
+impl Default for Least {
+    fn default() -> Self {
+        Self { keys: [Key::MAX; COLUMNS], len: 0 }
     }
-    let position = keys.iter().rposition(|&other| other < key).map_or(0, |before| before + 1);
-    keys.insert(position, key);
+}
+
+impl Least {
+    /// Takes `key` in if it is among the least `k`, at most [`COLUMNS`].
+    #[inline(always)]
+    fn insert(&mut self, key: Key, k: usize) {
+        if self.len == k {
+            if key > self.keys[k - 1] {
+                return;
+            }
+            self.len -= 1;
+        }
+        let mut place = self.len;
+        while place > 0 && key < self.keys[place - 1] {
+            self.keys[place] = self.keys[place - 1];
+            place -= 1;
+        }
+        self.keys[place] = key;
+        self.len += 1;
+    }
 }

@@ -4,11 +4,10 @@
 use std::arch::aarch64::*;
 use std::array;
 
-use super::{BIAS, ByteKernels, BytePanels, COLUMNS, TileRow, prefetched, scalar};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Least, PanelLine, TileRow, prefetched, scalar};
 use crate::distance::SimdLevel;
-use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Neon, many, tile, nearest };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Neon, many, tile, pack, nearest };
 
 /// Bytes of a register.
 const STEP: usize = 16;
@@ -82,7 +81,15 @@ fn add_products(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 /// # Safety
 /// The CPU has NEON.
 #[target_feature(enable = "neon")]
-unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     // SAFETY: plain Rust, which the compiler turns into the instructions of this level.
-    unsafe { scalar::nearest(distances, k, keys) }
+    unsafe { scalar::nearest(distances, k, least) }
+}
+
+/// # Safety
+/// As for [`ByteKernels::pack`], on a CPU with NEON.
+#[target_feature(enable = "neon")]
+unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+    // SAFETY: the same contract.
+    unsafe { scalar::pack(columns, lines) }
 }

@@ -1,12 +1,13 @@
 //! Weights packed for the dense tile of codes.
+#![allow(unsafe_code)]
 
-use super::{BIAS, COLUMNS};
+use super::{BIAS, ByteKernels, COLUMNS, LINE};
 use crate::error::{Error, Result};
 
 /// Four dimensions of sixteen columns: a cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line(pub(super) [[i8; 4]; COLUMNS]);
+pub(crate) struct Line(pub(super) [[i8; 4]; COLUMNS]);
 
 /// A column to pack: a code, and what its distances are made of (see [`super::ByteKernels::tile`]).
 #[derive(Clone, Copy)]
@@ -23,6 +24,7 @@ pub(crate) struct BytePanels {
     /// Groups of four dimensions.
     depth: usize,
     panels: Vec<Panel>,
+    blank: Vec<u8>,
 }
 
 /// What belongs to the columns of a panel.
@@ -41,31 +43,38 @@ impl Panel {
 }
 
 impl BytePanels {
-    /// Replaces the content by `columns` of `dimensions` bytes each.
+    /// Replaces the content by `columns`, codes of `dimensions` numbers each.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`]: the panels are empty then.
     pub(crate) fn pack<'a>(
         &mut self,
+        kernels: &ByteKernels,
         dimensions: usize,
         mut columns: impl ExactSizeIterator<Item = Column<'a>>,
     ) -> Result<()> {
         let (depth, count) = (dimensions.div_ceil(4), columns.len().div_ceil(COLUMNS));
         self.panels.clear();
-        self.lines.clear();
         let refused = |_| Error::OutOfMemory { what: "packed columns", bytes: depth * count * size_of::<Line>() };
-        self.lines.try_reserve(depth * count).map_err(refused)?;
+        self.lines.try_reserve((depth * count).saturating_sub(self.lines.len())).map_err(refused)?;
         self.panels.try_reserve(count).map_err(refused)?;
         self.depth = depth;
         self.lines.resize(depth * count, Line([[0; 4]; COLUMNS]));
         self.panels.resize(count, Panel::EMPTY);
+        // What stands for the columns that fill up the last panel: numbers that are all 0.
+        let padded = dimensions.next_multiple_of(LINE);
+        self.blank.resize(padded, BIAS);
         for (panel, lines) in self.panels.iter_mut().zip(self.lines.chunks_mut(depth)) {
+            let mut codes = [self.blank.as_ptr(); COLUMNS];
             for lane in 0..COLUMNS {
-                match columns.next() {
-                    Some(column) => panel.set(lane, &column, lines),
-                    None => lines.iter_mut().for_each(|line| line.0[lane] = [0; 4]),
-                }
+                let Some(column) = columns.next() else { break };
+                assert!(column.code.len() >= padded, "a padded code");
+                (codes[lane], panel.scales[lane], panel.terms[lane]) =
+                    (column.code.as_ptr(), column.scale, column.term);
             }
+            // SAFETY: every code is as long as `dimensions`, padded to whole cache lines.
+            let sums = unsafe { kernels.pack(&codes, lines) };
+            panel.excess = sums.map(|sum| i32::from(BIAS) * sum);
         }
         Ok(())
     }
@@ -86,18 +95,5 @@ impl BytePanels {
     /// The lines of one panel, four dimensions each.
     pub(super) fn lines(&self, panel: usize) -> &[Line] {
         &self.lines[panel * self.depth..][..self.depth]
-    }
-}
-
-impl Panel {
-    fn set(&mut self, lane: usize, column: &Column<'_>, lines: &mut [Line]) {
-        let sum: i32 = column.code.iter().map(|&byte| i32::from((byte ^ BIAS) as i8)).sum();
-        // Codes are padded to more than four bytes, so there is a whole group for every line.
-        for (line, &group) in lines.iter_mut().zip(column.code.as_chunks::<4>().0) {
-            line.0[lane] = group.map(|byte| (byte ^ BIAS) as i8);
-        }
-        self.scales[lane] = column.scale;
-        self.terms[lane] = column.term;
-        self.excess[lane] = i32::from(BIAS) * sum;
     }
 }

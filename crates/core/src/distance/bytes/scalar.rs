@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::panels::Panel;
-use super::{ByteKernels, BytePanels, COLUMNS, TileRow, insert, prefetched};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Least, PanelLine, TileRow, prefetched};
 use crate::distance::SimdLevel;
 use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, nearest };
+pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, pack, nearest };
 
 /// # Safety
 /// As for [`ByteKernels::many`].
@@ -48,7 +48,7 @@ pub(super) fn finish(row: &TileRow, panel: &Panel, sums: &[i32; COLUMNS], out: &
 /// # Safety
 /// None: plain Rust.
 #[inline(always)]
-pub(super) unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
+pub(super) unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
     let mut minima = [f32::INFINITY; COLUMNS];
     for group in distances.as_chunks::<COLUMNS>().0 {
         for (least, &distance) in minima.iter_mut().zip(group) {
@@ -62,7 +62,23 @@ pub(super) unsafe fn nearest(distances: &[f32], k: usize, keys: &mut Vec<Key>) {
         // Folded first, which vectorises: few groups have one that is near enough.
         if group.iter().fold(false, |any, &distance| any | (distance <= bound)) {
             let near = group.iter().enumerate().filter(|&(_, &distance)| distance <= bound);
-            near.for_each(|(lane, &distance)| insert(keys, Key::new(distance, (first * COLUMNS + lane) as u32), k));
+            near.for_each(|(lane, &distance)| least.insert(Key::new(distance, (first * COLUMNS + lane) as u32), k));
         }
     }
+}
+
+/// # Safety
+/// As for [`ByteKernels::pack`].
+#[inline(always)]
+pub(super) unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
+    let mut sums = [0; COLUMNS];
+    for ((lane, sum), &column) in sums.iter_mut().enumerate().zip(columns) {
+        // SAFETY: the caller's word.
+        let code = unsafe { std::slice::from_raw_parts(column, 4 * lines.len()) };
+        *sum = code.iter().map(|&byte| i32::from((byte ^ BIAS) as i8)).sum();
+        for (line, group) in lines.iter_mut().zip(code.as_chunks::<4>().0) {
+            line.0[lane] = group.map(|byte| (byte ^ BIAS) as i8);
+        }
+    }
+    sums
 }

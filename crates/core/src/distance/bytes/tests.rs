@@ -1,6 +1,6 @@
 use crate::topk::Key;
 
-use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, TileRow};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Least, TileRow};
 
 /// splitmix64
 struct Random(u64);
@@ -71,13 +71,13 @@ fn tiles_have_the_same_bits_at_every_level() {
             scale: scale(index),
             term: term(index),
         });
-        panels.pack(dimensions, packed).unwrap();
         let tile_rows: Vec<TileRow> = rows
             .iter()
             .enumerate()
             .map(|(index, code)| TileRow { code: code.as_ptr(), factor: -2.0 * scale(index), term: term(index) })
             .collect();
         for kernels in ByteKernels::available() {
+            panels.pack(kernels, dimensions, packed.clone()).unwrap();
             let mut out = vec![f32::NAN; rows.len() * panels.width()];
             // SAFETY: the rows are as long as the columns, and padded.
             unsafe { kernels.tile(&tile_rows, &panels, &mut out) };
@@ -108,9 +108,9 @@ fn the_nearest_are_found_at_every_level() {
         sorted.sort_unstable();
         for kernels in ByteKernels::available() {
             for k in [1, 2, 5, 15, 16] {
-                let mut keys = Vec::new();
-                kernels.nearest(&distances, k, &mut keys);
-                assert_eq!(keys, sorted[..k.min(sorted.len())], "{k} of {groups} groups, {:?}", kernels.level());
+                let mut least = Least::default();
+                let keys = kernels.nearest(&distances, k, &mut least);
+                assert_eq!(keys, &sorted[..k.min(sorted.len())], "{k} of {groups} groups, {:?}", kernels.level());
             }
         }
     }

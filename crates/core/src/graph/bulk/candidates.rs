@@ -4,35 +4,52 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
+use super::Bulk;
 use super::meter::{self, Meter};
 use super::partition::Partition;
 use super::products::{Cpu, Products};
-use super::{Bulk, NONE};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::PointsView;
 use crate::topk::Key;
+use crate::vectors::{Blocks, View};
 use crate::work::Phase;
 
-/// Some nodes for each node, at a fixed stride; [`NONE`] after the last.
+/// Some nodes for each node, at a fixed stride. An entry is a node's number plus 1, or 0.
 pub(super) struct Table {
-    entries: Vec<AtomicU32>,
-    stride: usize,
+    entries: Blocks<AtomicU32>,
+    nodes: usize,
 }
 
 impl Table {
     pub(super) fn new(nodes: usize, stride: usize) -> Result<Self> {
-        let mut entries = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "candidates", bytes: nodes * stride * 4 };
-        entries.try_reserve_exact(nodes * stride).map_err(refused)?;
-        entries.resize_with(nodes * stride, || AtomicU32::new(NONE));
-        Ok(Self { entries, stride })
+        let entries = Blocks::new("candidates", stride);
+        entries.reserve(nodes)?;
+        Ok(Self { entries, nodes })
     }
 
     /// All other nodes for each.
     pub(super) fn of_all_pairs(nodes: usize) -> Result<Self> {
         let table = Self::new(nodes, nodes)?;
-        (0..nodes as u32).for_each(|node| table.set(node, (0..nodes as u32).filter(|&other| other != node)));
+        let view = table.view();
+        (0..nodes as u32).for_each(|node| view.set(node, (0..nodes as u32).filter(|&other| other != node)));
         Ok(table)
+    }
+
+    pub(super) fn view(&self) -> TableView<'_> {
+        TableView { entries: self.entries.shared(), stride: self.entries.stride(), nodes: self.nodes }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct TableView<'a> {
+    entries: View<'a, AtomicU32>,
+    stride: usize,
+    nodes: usize,
+}
+
+impl<'a> TableView<'a> {
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes
     }
 
     pub(super) fn stride(&self) -> usize {
@@ -40,20 +57,22 @@ impl Table {
     }
 
     /// What `node` has.
-    pub(super) fn row(&self, node: u32) -> impl Iterator<Item = u32> {
-        let row = &self.entries[node as usize * self.stride..][..self.stride];
-        row.iter().map(|entry| entry.load(Ordering::Relaxed)).filter(|&entry| entry != NONE)
+    pub(super) fn row(&self, node: u32) -> impl Iterator<Item = u32> + 'a {
+        let row = self.entries.block(node as usize);
+        row.iter().filter_map(|entry| entry.load(Ordering::Relaxed).checked_sub(1))
     }
 
-    /// Writes from entry `first` on; each entry has one writer.
-    fn put(&self, first: usize, values: impl Iterator<Item = u32>) {
-        self.entries[first..].iter().zip(values).for_each(|(entry, value)| entry.store(value, Ordering::Relaxed));
+    /// Writes to `node`'s entries from the `first` on; each entry has one writer.
+    fn put(&self, node: u32, first: usize, values: impl Iterator<Item = u32>) {
+        let row = &self.entries.block(node as usize)[first..];
+        row.iter().zip(values).for_each(|(entry, value)| entry.store(value + 1, Ordering::Relaxed));
     }
 
     /// Replaces what `node` has; no more than the stride.
     pub(super) fn set(&self, node: u32, values: impl Iterator<Item = u32>) {
-        let row = &self.entries[node as usize * self.stride..][..self.stride];
-        row.iter().zip(values.chain(std::iter::repeat(NONE))).for_each(|(entry, v)| entry.store(v, Ordering::Relaxed));
+        let row = self.entries.block(node as usize).iter();
+        let values = values.map(|value| value + 1).chain(std::iter::repeat(0));
+        row.zip(values).for_each(|(entry, value)| entry.store(value, Ordering::Relaxed));
     }
 }
 
@@ -62,6 +81,7 @@ impl Bulk<'_> {
     pub(super) fn candidates(&self, points: &PointsView<'_>, partition: &Partition) -> Result<Option<Table>> {
         let (fanout, k) = (partition.fanout, self.shape.per_leaf);
         let table = Table::new(points.len(), fanout * k)?;
+        let view = table.view();
         let clusters = partition.clusters();
         let meter = Meter::new(self, Phase::Leaves, meter::LEAVES, points.len() * fanout);
         let is_done = clusters.into_par_iter().map(|cluster| {
@@ -70,7 +90,7 @@ impl Bulk<'_> {
                 let nodes: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
                 let mut visit = |position: usize, keys: &[Key]| {
                     let found = keys.iter().map(|key| nodes[key.slot() as usize]);
-                    table.put(memberships[position] as usize * k, found);
+                    view.put(nodes[position], memberships[position] as usize % fanout * k, found);
                 };
                 self.scratches.count_product(nodes.len(), nodes.len());
                 products.nearest(points, &nodes, &nodes, k, self.turns, &mut visit)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 
 use super::Bulk;
-use super::candidates::Table;
+use super::candidates::{Table, TableView};
 use super::meter::{self, Meter};
 use crate::error::{Error, Result};
 use crate::graph::{PointsView, Scratch};
@@ -30,6 +30,7 @@ impl Bulk<'_> {
     /// Replaces each node's candidates in the first of `tables` by what it selects of those in all, `max` at most. False
     /// if it was stopped.
     pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
+        let tables: Vec<TableView<'_>> = tables.iter().map(Table::view).collect();
         let max = max.min(tables[0].stride());
         self.each(views[0].len(), meter::CHOICE, |node, scratch| {
             let found = tables.iter().flat_map(|table| table.row(node));
@@ -47,7 +48,8 @@ impl Bulk<'_> {
         capacity: usize,
         visit: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
-        let incoming = Incoming::of(table, views[0].len())?;
+        let table = table.view();
+        let incoming = Incoming::of(table)?;
         Ok(self.each(views[0].len(), meter::MERGE, |node, scratch| {
             let found = table.row(node).chain(incoming.of_node(node));
             visit(node, &select(views, node, found, capacity, scratch));
@@ -106,7 +108,8 @@ fn select(
 }
 
 impl Incoming {
-    fn of(table: &Table, nodes: usize) -> Result<Self> {
+    fn of(table: TableView<'_>) -> Result<Self> {
+        let nodes = table.nodes();
         let ends = atomics(nodes)?;
         (0..nodes as u32).into_par_iter().for_each(|node| {
             table.row(node).for_each(|target| {

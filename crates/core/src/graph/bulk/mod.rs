@@ -29,9 +29,6 @@ use crate::work::Phase;
 use candidates::Table;
 use partition::Partition;
 
-/// Stands for no node.
-const NONE: u32 = u32::MAX;
-
 /// On a level of no more nodes each may link to any other. So the highest levels lead from everywhere to everywhere, also
 /// between clusters so far apart that no leaf holds nodes of two.
 const ALL_PAIRS: usize = 512;
@@ -62,7 +59,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(m: usize, ef_construction: usize) -> Self {
-        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(2, products::MOST) }
+        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(4, products::MOST) }
     }
 
     /// Links that a node selects, by the capacity of its list.
@@ -101,7 +98,7 @@ impl Bulk<'_> {
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
-        tree::lay(&graph.view(self.rows), top.node, slots.len());
+        tree::lay(&graph.view(self.rows), top.node, slots.len())?;
         graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }

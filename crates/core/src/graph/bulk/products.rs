@@ -1,6 +1,6 @@
 //! The dense products that a bulk build spends most of its time with, behind one small trait.
 
-use crate::distance::bytes::{ByteKernels, COLUMNS};
+use crate::distance::bytes::{ByteKernels, COLUMNS, Least};
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
 use crate::pools::Turns;
@@ -36,12 +36,17 @@ pub(super) struct Cpu {
     kernels: &'static ByteKernels,
     panels: PointPanels,
     distances: Vec<f32>,
-    keys: Vec<Key>,
+    least: Least,
 }
 
 impl Cpu {
     pub(super) fn new() -> Self {
-        Self { kernels: ByteKernels::get(), panels: PointPanels::default(), distances: Vec::new(), keys: Vec::new() }
+        Self {
+            kernels: ByteKernels::get(),
+            panels: PointPanels::default(),
+            distances: Vec::new(),
+            least: Least::default(),
+        }
     }
 }
 
@@ -55,6 +60,7 @@ impl Products for Cpu {
         turns: Turns<'_>,
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool> {
+        let k = k.min(MOST);
         points.pack(columns, &mut self.panels)?;
         let width = points.width(&self.panels);
         let is_square = std::ptr::eq(rows, columns);
@@ -71,11 +77,12 @@ impl Products for Cpu {
                         self.distances[row * width + position] = f32::INFINITY;
                     }
                     let distances = &self.distances[row * width..][..width];
-                    self.kernels.nearest(distances, k.min(MOST), &mut self.keys);
-                    if self.keys.len() < k.min(MOST) {
-                        fill_up(&mut self.keys, k.min(MOST), columns.len(), is_square.then_some(position));
+                    let keys = self.kernels.nearest(distances, k, &mut self.least);
+                    if keys.len() < k.min(columns.len()) {
+                        visit(position, &filled_up(keys, k, columns.len(), is_square.then_some(position)));
+                    } else {
+                        visit(position, keys);
                     }
-                    visit(position, &self.keys);
                 }
             }
         }
@@ -83,16 +90,10 @@ impl Products for Cpu {
     }
 }
 
-/// Adds columns at an infinite distance, the first that are not there, up to `k` keys.
+/// `keys`, and columns at an infinite distance, the first that are not there, up to `k`.
 #[cold]
-fn fill_up(keys: &mut Vec<Key>, k: usize, columns: usize, itself: Option<usize>) {
-    let finite = keys.len();
-    for column in (0..columns as u32).filter(|&column| Some(column as usize) != itself) {
-        if keys.len() == k {
-            return;
-        }
-        if keys[..finite].iter().all(|key| key.slot() != column) {
-            keys.push(Key::new(f32::INFINITY, column));
-        }
-    }
+fn filled_up(keys: &[Key], k: usize, columns: usize, itself: Option<usize>) -> Vec<Key> {
+    let is_left = |&column: &u32| Some(column as usize) != itself && keys.iter().all(|key| key.slot() != column);
+    let left = (0..columns as u32).filter(is_left).map(|column| Key::new(f32::INFINITY, column));
+    keys.iter().copied().chain(left).take(k).collect()
 }
