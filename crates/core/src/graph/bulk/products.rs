@@ -55,7 +55,10 @@ impl Products for Cpu {
         turns: Turns<'_>,
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool> {
-        points.pack(columns, &mut self.panels)?;
+        match turns.next() {
+            Some(_turn) => points.pack(columns, &mut self.panels)?,
+            None => return Ok(false),
+        }
         let width = points.width(&self.panels);
         let is_square = std::ptr::eq(rows, columns);
         for (unit, rows) in rows.chunks(UNIT).enumerate() {
