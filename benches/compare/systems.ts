@@ -13,6 +13,9 @@ export interface Spec {
   program: (id: string) => [command: string, ...args: string[]]
 }
 
+/** The index whose rows were all inserted, where by default the graph is built of all of them at once. */
+export const INSERTED = 'vicinal-inserted'
+
 const fromNode = (file: string) => (id: string) =>
   [process.execPath, '--expose-gc', '--import', register, here('drivers', file), id] as [string, ...string[]]
 const fromPython = (id: string) => [interpreter, here('drivers', 'python.py'), id] as [string, ...string[]]
@@ -20,6 +23,7 @@ const fromRust = (id: string) => [driverBinary, id] as [string, ...string[]]
 
 export const SYSTEMS: readonly Spec[] = [
   { id: 'vicinal', name: 'vicinal (Node)', ours: true, way: 'single', program: fromNode('vicinal.ts') },
+  { id: INSERTED, name: 'vicinal, inserted (Node)', ours: true, way: 'single', program: fromNode('vicinal.ts') },
   { id: 'vicinal-rust', name: 'vicinal (Rust)', ours: true, way: 'single', program: fromRust },
   { id: 'hnswlib', name: 'hnswlib', ours: false, way: 'batch', program: fromPython },
   { id: 'faiss', name: 'Faiss HNSW', ours: false, way: 'batch', program: fromPython },
@@ -45,6 +49,6 @@ export interface Entry {
 export function entries(chosen: readonly Spec[], { rows }: DataInfo): Entry[] {
   const all = chosen.map((spec): Entry => ({ spec, rows: Math.min(rows, spec.mostRows ?? rows) }))
   const fewer = [...new Set(all.map((entry) => entry.rows))].filter((count) => count < rows)
-  const ours = chosen.filter((spec) => spec.ours)
+  const ours = chosen.filter((spec) => spec.ours && spec.id !== INSERTED)
   return all.concat(fewer.flatMap((count) => ours.map((spec) => ({ spec, rows: count }))))
 }

@@ -5,8 +5,8 @@ import { rowNumbers } from './rows.js'
 /** The index's default: with so many rows it begins to build its graph. */
 export const THRESHOLD = 5_000
 
-export function open({ dimensions, metric }: Data): VectorIndex {
-  return new VectorIndex({ dimensions, metric, threads: BUILD_THREADS })
+export function open({ dimensions, metric }: Data, migration: 'auto' | 'manual' = 'auto'): VectorIndex {
+  return new VectorIndex({ dimensions, metric, migration, threads: BUILD_THREADS })
 }
 
 /** An index with all the rows that it can have without a graph. */

@@ -1,9 +1,10 @@
-// Measures vicinal from Node, with its defaults; see benches/README.md for the commands. `single` is searchSync, `batch`
+// Measures vicinal from Node, with its defaults, or as vicinal-inserted with its rows inserted step by step; see
+// benches/README.md for the commands. `single` is searchSync, `batch`
 // is searchBatch on 1 thread and `batch2` on 2; `overhead` compares searchSync with Rust calls on the same index; `live` closes all of this and measures fresh indexes while they migrate.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { rustSearches } from './addon.js'
+import { benchIndex, type BenchIndex } from './addon.js'
 import { VectorIndex } from 'vicinal'
 import { timed } from '../../examples/measure.js'
 import { measureLive, LIVE_ROWS } from './live.js'
@@ -15,13 +16,17 @@ import { add, open } from './streaming.js'
 const BATCH = 10_000
 const WARM_UP = 200
 
+/** Rows a step, as the background migration inserts them. */
+const STEP = 1_000
+
 const options = readOptions()
+const isInserted = options.library === 'vicinal-inserted'
 
 class Vicinal implements Commands {
   #queries!: Queries
   #accepted!: Set<number>[]
   #index!: VectorIndex
-  #fromRust!: ReturnType<typeof rustSearches>
+  #bench!: BenchIndex
   /** The same index, saved and opened with 1 thread. */
   #single!: VectorIndex
   /** The beginning of the data, for `live`. */
@@ -37,11 +42,12 @@ class Vicinal implements Commands {
   build = async (): Promise<object> => {
     const data = await loadBase(options)
     const { rows, dimensions } = data
-    const index = open(data)
-    this.#fromRust = rustSearches()
+    const index = open(data, isInserted ? 'manual' : 'auto')
+    this.#bench = benchIndex()
     const built = await measureBuild(async () => {
       for (let first = 0; first < rows; first += BATCH) await add(data, index, first, Math.min(first + BATCH, rows))
-      await index.migrate()
+      if (isInserted) await insert(index)
+      else await index.migrate()
     })
     const { m, meanDegree, simd, migration } = index.stats()
     this.#index = index
@@ -52,8 +58,11 @@ class Vicinal implements Commands {
   }
 
   recall = async (ef: number): Promise<object> => {
-    const { ids } = await this.#index.searchBatch(this.#queries.all, { k: K, ef })
-    return { recall: recall(ids as Float64Array, this.#accepted) }
+    const { all, count } = this.#queries
+    const before = this.#bench.evaluations()
+    const { ids } = await this.#index.searchBatch(all, { k: K, ef })
+    const evaluations = (this.#bench.evaluations() - before) / count
+    return { recall: recall(ids as Float64Array, this.#accepted), evaluations }
   }
 
   search = async (ef: number): Promise<object> => {
@@ -73,7 +82,7 @@ class Vicinal implements Commands {
   overhead = async (ef: number): Promise<object> => {
     const searchSync = (query: Float32Array) => this.#index.searchSync(query, { k: K, ef })
     const { timed: queries, singles } = this.#queries
-    return { ef, ...measureOverhead(singles, searchSync, queries, (block) => this.#fromRust(block, K, ef)) }
+    return { ef, ...measureOverhead(singles, searchSync, queries, (block) => this.#bench.searchSeconds(block, K, ef)) }
   }
 
   live = async (): Promise<object> => {
@@ -81,6 +90,11 @@ class Vicinal implements Commands {
     await this.#single.close()
     return measureLive(this.#data, this.#queries.all)
   }
+}
+
+/** All that waits, in the order in which it was added. */
+async function insert(index: VectorIndex): Promise<void> {
+  while ((await index.migrateStep(STEP)) > 0);
 }
 
 async function reopened(index: VectorIndex): Promise<VectorIndex> {

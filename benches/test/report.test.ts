@@ -35,23 +35,25 @@ test('systems of fewer rows are not compared with an index of all', (t) => {
 
 test('where a peer is given fewer rows, so is the index once more', (t) => {
   const { data } = report({}).runs[0]!
-  const chosen = SYSTEMS.filter(({ id }) => ['vicinal', 'hnswlib', 'omendb'].includes(id))
+  const chosen = SYSTEMS.filter(({ id }) => ['vicinal', 'vicinal-inserted', 'hnswlib', 'omendb'].includes(id))
   const list = entries(chosen, { ...data, rows: 200_000 }).map(({ spec, rows }) => [spec.id, rows])
   t.deepEqual(list, [
     ['vicinal', 200_000],
+    ['vicinal-inserted', 200_000],
     ['hnswlib', 200_000],
     ['omendb', 100_000],
     ['vicinal', 100_000],
   ])
-  t.is(entries(chosen, data).length, 3)
+  t.is(entries(chosen, data).length, 4)
 })
 
 test('tables name what is missing', (t) => {
-  const systems = [system('vicinal'), system('vicinal-rust'), system('hnswlib')]
+  const systems = ['vicinal', 'vicinal-inserted', 'vicinal-rust', 'hnswlib'].map((id) => system(id))
   const text = tables(report({ systems, missing: [{ system: 'usearch', reason: 'no compiler' }], live: LIVE }))
   t.regex(text, /usearch is missing: no compiler/)
   t.regex(text, /\| hnswlib \| 1\.00 × \| 1\.00 × \|/)
-  t.regex(text, /building through Node, vectors\/s, over hnswlib \| 10,000 \| 10,000 \| 1\.00 \| 2\.5 \| 5 \| no \|/)
+  t.regex(text, /bulk construction, vectors\/s, over hnswlib \| 10,000 \| 10,000 \| 1\.00 \| 30 \| 60 \| no \|/)
+  t.regex(text, /batch insertion, vectors\/s, over hnswlib \| 10,000 \| 10,000 \| 1\.00 \| 2\.5 \| 5 \| no \|/)
 })
 
 test('the page has a plot of each kind, and nothing that must be loaded', (t) => {
@@ -70,7 +72,9 @@ test('the page has a plot of each kind, and nothing that must be loaded', (t) =>
 
 test('what cannot be is refused', (t) => {
   t.throws(() => parseOptions(['--set', 'unknown']), { message: /expected one of sample, sift-photos-1m/ })
-  t.throws(() => parseOptions(['--systems', 'unknown']), { message: /expected some of vicinal, vicinal-rust/ })
+  t.throws(() => parseOptions(['--systems', 'unknown']), {
+    message: /expected some of vicinal, vicinal-inserted, vicinal-rust/,
+  })
   t.throws(() => parseOptions(['--rows', 'x']), { message: /--rows x/ })
   t.throws(() => parseOptions(['--base', 'a.fvecs', '--metric', 'ip']), { message: /expected l2 or cosine/ })
   t.is(parseOptions(['--help']), undefined)

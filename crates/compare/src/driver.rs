@@ -24,6 +24,10 @@ pub trait Library {
     fn parameters(&self) -> Result<Value>;
     /// The nearest `K` rows into `found`, on the calling thread.
     fn search(&self, query: &[f32], ef: usize, found: &mut Vec<u64>) -> Result<()>;
+    /// Distances that searches have computed so far, where they are counted.
+    fn evaluations(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 pub struct Driver {
@@ -65,12 +69,17 @@ impl Driver {
     pub fn recall(&self, ef: usize) -> Result<Value> {
         let mut found = Vec::with_capacity(K);
         let mut hits = 0;
+        let before = self.library.evaluations()?;
         for (query, accepted) in self.queries.iter().zip(&self.accepted) {
             self.library.search(query, ef, &mut found)?;
             let distinct: HashSet<&u64> = found.iter().collect();
             hits += distinct.iter().filter(|row| accepted.contains(row)).count();
         }
-        Ok(json!({ "recall": hits as f64 / (self.accepted.len() * K) as f64 }))
+        let computed = self.library.evaluations()?.zip(before).map(|(after, before)| after - before);
+        Ok(json!({
+            "recall": hits as f64 / (self.accepted.len() * K) as f64,
+            "evaluations": computed.map(|computed| computed as f64 / self.accepted.len() as f64),
+        }))
     }
 
     pub fn search(&self, ef: usize) -> Result<Value> {

@@ -37,7 +37,9 @@ impl Library for Vicinal {
 
     fn parameters(&self) -> Result<Value> {
         let stats = self.index()?.stats()?;
-        Ok(json!({ "m": stats.m, "meanDegree": format!("{:.1}", stats.mean_degree), "simd": stats.simd }))
+        Ok(
+            json!({ "m": stats.m, "meanDegree": format!("{:.1}", stats.mean_degree), "simd": stats.simd, "method": self.index()?.migration().method }),
+        )
     }
 
     fn search(&self, query: &[f32], ef: usize, found: &mut Vec<u64>) -> Result<()> {
@@ -47,5 +49,9 @@ impl Library for Vicinal {
         let count = self.index()?.search_into(query, &options, found, &mut distances)?;
         found.truncate(count);
         Ok(())
+    }
+
+    fn evaluations(&self) -> Result<Option<u64>> {
+        Ok(Some(self.index()?.evaluations()))
     }
 }

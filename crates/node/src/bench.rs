@@ -32,4 +32,10 @@ impl NativeIndex {
             Ok(start.elapsed().as_secs_f64())
         })
     }
+
+    /// Distances that searches of the graph have computed so far.
+    #[napi]
+    pub fn evaluations(&self) -> f64 {
+        self.core.evaluations() as f64
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -80,12 +81,20 @@ pub(crate) struct Scratch {
 pub(crate) struct ScratchPool {
     #[expect(clippy::vec_box, reason = "a pointer is moved, not hundreds of bytes")]
     idle: Mutex<Vec<Box<Scratch>>>,
+    /// Distances that dense products have computed.
+    products: AtomicU64,
 }
 
 impl ScratchPool {
-    /// Distances that searches of the graph have computed, but for those that run.
+    /// Distances that searches of the graph and dense products have computed, but for those that run.
     pub(crate) fn evaluations(&self) -> u64 {
-        self.idle.lock().iter().map(|scratch| scratch.evaluations).sum()
+        let searches: u64 = self.idle.lock().iter().map(|scratch| scratch.evaluations).sum();
+        searches + self.products.load(Ordering::Relaxed)
+    }
+
+    /// A dense product of so many rows and columns is computed.
+    pub(crate) fn count_product(&self, rows: usize, columns: usize) {
+        self.products.fetch_add(rows as u64 * columns as u64, Ordering::Relaxed);
     }
 
     /// Runs `work` with a scratch of its own.

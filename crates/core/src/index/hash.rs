@@ -7,7 +7,8 @@ use super::Index;
 use crate::graph::Graph;
 
 impl Index {
-    /// Distances that searches of the graph, insertions included, have computed so far. For tests and benchmarks.
+    /// Distances that searches of the graph, insertions included, and the dense products of bulk builds have computed so
+    /// far; not those of pruning. For tests and benchmarks.
     #[doc(hidden)]
     pub fn evaluations(&self) -> u64 {
         self.inner().state.load().scratches.evaluations()

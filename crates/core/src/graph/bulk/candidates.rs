@@ -92,6 +92,7 @@ impl Bulk<'_> {
                     let found = keys.iter().map(|key| nodes[key.slot() as usize]);
                     view.put(nodes[position], memberships[position] as usize % fanout * k, found);
                 };
+                self.scratches.count_product(nodes.len(), nodes.len());
                 products.nearest(points, &nodes, &nodes, k, self.turns, &mut visit)
             };
             self.split(points, cluster, fanout, &mut Cpu::new(), &mut leaf)

@@ -49,6 +49,7 @@ impl Bulk<'_> {
                 let chosen = keys.iter().map(|key| key.slot()).chain((0..count as u32).filter(is_missing));
                 places.zip(chosen).for_each(|(place, leader)| place.store(leader, Ordering::Relaxed));
             };
+            self.scratches.count_product(nodes.len(), leaders.len());
             Cpu::new().nearest(points, nodes, &leaders, fanout, self.turns, &mut visit)
         });
         let is_done = is_done.try_reduce(|| true, |a, b| Ok(a && b))?;
@@ -76,6 +77,7 @@ impl Bulk<'_> {
         let mut assign = |position: usize, keys: &[Key]| {
             parts[keys.first().map_or(0, |key| key.slot() as usize)].push(cluster[position]);
         };
+        self.scratches.count_product(nodes.len(), leaders.len());
         if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
             return Ok(false);
         }
