@@ -160,7 +160,7 @@ fn candidates_are_the_nearest_of_each_leaf() {
             let others = cluster.iter().map(|membership| membership / fanout).filter(|&other| other != node);
             expected.extend(nodes.sorted(node, others).iter().take(shape.per_leaf).map(|key| key.slot()));
         }
-        assert_eq!(table.row(node).collect::<Vec<u32>>(), expected, "node {node}");
+        assert_eq!(table.view().row(node).collect::<Vec<u32>>(), expected, "node {node}");
     }
 }
 
@@ -168,7 +168,7 @@ fn candidates_are_the_nearest_of_each_leaf() {
 fn merged(nodes: &Nodes, candidates: &[Vec<u32>], capacity: usize) -> Vec<Vec<Key>> {
     let stride = candidates.iter().map(Vec::len).max().unwrap_or(0);
     let table = Table::new(candidates.len(), stride).unwrap();
-    (0..).zip(candidates).for_each(|(node, found)| table.set(node, found.iter().copied()));
+    (0..).zip(candidates).for_each(|(node, found)| table.view().set(node, found.iter().copied()));
     let lists = Mutex::new(vec![Vec::new(); candidates.len()]);
     let visit = |node: u32, keys: &[Key]| lists.lock().unwrap()[node as usize] = keys.to_vec();
     let views = nodes.points.building_views(&nodes.rows);
