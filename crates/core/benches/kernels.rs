@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use distance::bytes::{BIAS, ByteKernels, BytePanels, Column, TileRow};
+use distance::bytes::{BIAS, ByteKernels, BytePanels, Column, Least, TileRow};
 use distance::{Kernels, Panels, Raw};
 use error::{Error, Result};
 use simsimd::SpatialSimilarity;
@@ -133,11 +133,12 @@ fn bytes_tile(criterion: &mut Criterion) {
         let rows: Vec<TileRow> =
             rows.iter().map(|code| TileRow { code: code.as_ptr(), factor: -2.0, term: 1.0 }).collect();
         let mut panels = BytePanels::default();
-        if panels.pack(length, columns.iter().map(|&code| Column { code, scale: 1.0, term: 1.0 })).is_err() {
-            continue;
-        }
-        let mut out = vec![0.0; height * panels.width()];
         for kernels in ByteKernels::available() {
+            let columns = columns.iter().map(|&code| Column { code, scale: 1.0, term: 1.0 });
+            if panels.pack(kernels, length, columns).is_err() {
+                continue;
+            }
+            let mut out = vec![0.0; height * panels.width()];
             let id = BenchmarkId::new(kernels.level().name(), length);
             group.bench_function(id, |bencher| {
                 // SAFETY: rows are as long as the columns, a multiple of `LINE`.
@@ -159,10 +160,9 @@ fn bytes_nearest(criterion: &mut Criterion) {
             let id = BenchmarkId::new(kernels.level().name(), k);
             group.bench_function(id, |bencher| {
                 let mut rows = distances.chunks_exact(width).cycle();
-                let mut keys = Vec::new();
+                let mut least = Least::default();
                 bencher.iter(|| {
-                    kernels.nearest(rows.next().unwrap_or_default(), k, &mut keys);
-                    black_box(&keys);
+                    black_box(kernels.nearest(rows.next().unwrap_or_default(), k, &mut least).len());
                 });
             });
         }

@@ -160,7 +160,7 @@ impl Inner {
             }
             drop(control);
             match self.advance(&|| self.should_stop()) {
-                Ok(()) => self.report_migration(Phase::Insert, None),
+                Ok(phase) => self.report_migration(phase, None),
                 Err(error) => self.migrator.control().fail(error),
             }
         }
@@ -191,18 +191,20 @@ impl Inner {
         has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
     }
 
-    /// Moves the next rows: those of a chunk, or all that wait by building the graph anew. None if it was stopped.
-    fn advance(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    /// Moves the next rows: those of a chunk, or all that wait by building the graph anew; none if it was stopped. What it
+    /// ended with.
+    fn advance(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Phase> {
         self.exclusively(|state, mut control| {
             let migrated = state.migrated();
             let next = control.next(migrated);
             drop(control);
             match next {
-                Some(Next::Rebuild(end)) => self.rebuild(state, end, stopped),
+                Some(Next::Rebuild(end)) => self.rebuild(state, end, stopped).map(|()| Phase::Swap),
                 Some(Next::Insert(region)) => {
-                    self.insert_up_to(state, region.min(migrated + self.options.chunk_size.min(MAX_BATCH)), stopped)
+                    let end = region.min(migrated + self.options.chunk_size.min(MAX_BATCH));
+                    self.insert_up_to(state, end, stopped).map(|()| Phase::Insert)
                 }
-                None => Ok(()),
+                None => Ok(Phase::Insert),
             }
         })
     }

@@ -1,6 +1,6 @@
 //! What an index does when something fails in its midst, and what it answers meanwhile.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -251,4 +251,79 @@ fn a_large_step_is_made_of_batches_and_stops_between_them() {
         assert_eq!((moved, waiting), (expected, 9_000 - expected));
         assert_eq!(batches.load(Ordering::Relaxed), if stops { 2 } else { 3 });
     }
+}
+
+/// Has the bulk build of `index` wait, at a work unit after its first, until `go_on` says so. Whether it has come there.
+fn hold_bulk_build(index: &Index, go_on: impl Fn(&Inner) -> bool + Send + Sync + 'static) -> impl Fn() -> bool {
+    let (inner, units) = (Arc::downgrade(index.inner()), Arc::new(AtomicUsize::new(0)));
+    let counted = units.clone();
+    index.inner().failpoints.set(move |point| {
+        if point == Point::Unit && counted.fetch_add(1, Ordering::Relaxed) > 30 {
+            wait_until("the build may go on", || inner.upgrade().is_none_or(|inner| go_on(&inner)));
+        }
+        Ok(())
+    });
+    move || units.load(Ordering::Relaxed) > 30
+}
+
+#[test]
+fn rows_may_be_added_during_a_bulk_build() {
+    let index = Index::new(options(true)).unwrap();
+    let is_held = hold_bulk_build(&index, |inner| inner.state.load().len() == 2_010);
+    add(&index, 0..2_000).unwrap();
+    wait_until("the build is under way", is_held);
+    assert_eq!((index.migration().state, index.migration().migrated), (MigrationState::Migrating, 0));
+    assert_found(&index, 0..2_000, false);
+    add(&index, 2_000..2_010).unwrap();
+    assert_found(&index, 2_000..2_010, false);
+    wait_until("all rows have moved", || index.migration().state == MigrationState::Graph);
+    let migration = index.migration();
+    assert_eq!((migration.method, migration.migrated, migration.error), (Some("bulk"), 2_010, None));
+    assert_found(&index, 0..2_010, true);
+    assert_eq!(index.verify(1, 1, None, &Work::default()).unwrap().unreachable, 0);
+}
+
+#[test]
+fn rows_that_are_removed_during_a_bulk_build_are_not_found_after_it() {
+    let index = Index::new(options(true)).unwrap();
+    let is_held = hold_bulk_build(&index, |inner| inner.state.load().live() == 1_900);
+    add(&index, 0..2_000).unwrap();
+    wait_until("the build is under way", is_held);
+    assert_eq!(index.remove(&Ids::Keys((0..100).collect())).unwrap(), 100);
+    wait_until("all rows have moved", || index.migration().state == MigrationState::Graph);
+    assert_eq!(index.migration().method, Some("bulk"));
+    assert_eq!(index.verify(1, 1, None, &Work::default()).unwrap().unreachable, 0);
+    let nearest = SearchOptions { k: 1, ..SearchOptions::default() };
+    assert!((0..100).all(|id| index.search(&row(id), &nearest).unwrap().ids.get(0) != Id::Key(id)));
+}
+
+#[test]
+fn clear_stops_a_bulk_build() {
+    let index = Index::new(options(true)).unwrap();
+    let cleared = Arc::new(AtomicBool::new(false));
+    let may_go_on = cleared.clone();
+    let is_held = hold_bulk_build(&index, move |_| may_go_on.load(Ordering::Relaxed));
+    add(&index, 0..2_000).unwrap();
+    wait_until("the build is under way", is_held);
+    index.clear().unwrap();
+    let migration = index.migration();
+    assert_eq!((migration.state, migration.total, index.len()), (MigrationState::Exact, 0, 0));
+    cleared.store(true, Ordering::Relaxed);
+    add(&index, 3_000..3_500).unwrap();
+    index.migrate(&Work::default()).unwrap();
+    assert_eq!((index.migration().migrated, index.migration().error), (500, None));
+    assert_found(&index, 3_000..3_500, true);
+}
+
+#[test]
+fn close_stops_a_bulk_build() {
+    let index = Index::new(options(true)).unwrap();
+    let is_held = hold_bulk_build(&index, |inner| inner.check_open().is_err());
+    let (sender, told) = mpsc::channel();
+    add(&index, 0..2_000).unwrap();
+    index.start_migration(Work::default(), Box::new(move |outcome| sender.send(outcome).unwrap()));
+    wait_until("the build is under way", is_held);
+    index.close();
+    assert!(matches!(told.recv().unwrap(), Err(Error::Closed)));
+    assert!(index.inner().state.load().graph.load().is_none(), "no graph came after it");
 }

@@ -66,8 +66,7 @@ impl BytePanels {
         self.blank.resize(padded, BIAS);
         for (panel, lines) in self.panels.iter_mut().zip(self.lines.chunks_mut(depth)) {
             let mut codes = [self.blank.as_ptr(); COLUMNS];
-            for lane in 0..COLUMNS {
-                let Some(column) = columns.next() else { break };
+            for (lane, column) in columns.by_ref().take(COLUMNS).enumerate() {
                 assert!(column.code.len() >= padded, "a padded code");
                 (codes[lane], panel.scales[lane], panel.terms[lane]) =
                     (column.code.as_ptr(), column.scale, column.term);

@@ -16,6 +16,8 @@ mod lists;
 mod meter;
 mod partition;
 mod products;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use super::links::Link;

@@ -43,7 +43,11 @@ impl Bulk<'_> {
             meter.add(nodes.len());
             let mut visit = |position: usize, keys: &[Key]| {
                 let places = nearest[position * fanout..][..fanout].iter();
-                places.zip(keys).for_each(|(place, key)| place.store(key.slot(), Ordering::Relaxed));
+                // Infinitely far leaders are not among the nearest. Any others then, each once: a node that came into
+                // a cluster twice would find itself there.
+                let is_missing = |&leader: &u32| keys.iter().all(|key| key.slot() != leader);
+                let chosen = keys.iter().map(|key| key.slot()).chain((0..count as u32).filter(is_missing));
+                places.zip(chosen).for_each(|(place, leader)| place.store(leader, Ordering::Relaxed));
             };
             self.scratches.count_product(nodes.len(), leaders.len());
             Cpu::new().nearest(points, nodes, &leaders, fanout, self.turns, &mut visit)

@@ -61,7 +61,10 @@ impl Products for Cpu {
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool> {
         let k = k.min(MOST);
-        points.pack(columns, &mut self.panels)?;
+        match turns.next() {
+            Some(_turn) => points.pack(columns, &mut self.panels)?,
+            None => return Ok(false),
+        }
         let width = points.width(&self.panels);
         let is_square = std::ptr::eq(rows, columns);
         for (unit, rows) in rows.chunks(UNIT).enumerate() {

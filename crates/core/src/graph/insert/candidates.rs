@@ -15,7 +15,7 @@ const WITHIN_BATCH: usize = 4;
 /// The beam of a node's search, in percent of its candidates. The candidates are the nearest of all that the search
 /// scored, not only of those that its beam held: the far ones among them serve the selection as well as those that a
 /// wide beam would find.
-const BEAM: usize = 40;
+const BEAM: usize = 60;
 
 /// Where a node starts to search level 0, and the greedy path there: nodes with equal paths are near each other, so
 /// that searching in this order finds rows and lists in the cache.
