@@ -7,13 +7,13 @@ use rayon::prelude::*;
 use super::meter::{self, Meter};
 use super::partition::Partition;
 use super::products::{Cpu, Products};
-use super::{Bulk, NONE};
-use crate::error::{Error, Result};
+use super::{Bulk, NONE, atomics};
+use crate::error::Result;
 use crate::graph::PointsView;
 use crate::topk::Key;
 use crate::work::Phase;
 
-/// Some nodes for each node, at a fixed stride; [`NONE`] after the last.
+/// Some nodes for each node, at a fixed stride; [`NONE`] where there are fewer.
 pub(super) struct Table {
     entries: Vec<AtomicU32>,
     stride: usize,
@@ -21,11 +21,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(nodes: usize, stride: usize) -> Result<Self> {
-        let mut entries = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "candidates", bytes: nodes * stride * 4 };
-        entries.try_reserve_exact(nodes * stride).map_err(refused)?;
-        entries.resize_with(nodes * stride, || AtomicU32::new(NONE));
-        Ok(Self { entries, stride })
+        Ok(Self { entries: atomics(nodes * stride, NONE)?, stride })
     }
 
     pub(super) fn stride(&self) -> usize {
