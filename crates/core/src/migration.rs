@@ -123,6 +123,14 @@ impl Migrator {
         self.inserting.lock()
     }
 
+    /// A file had a graph of the rows below `migrated`. How many it was last built of is not known: if it was begun by a
+    /// bulk build, it counts as built of all of them.
+    pub(crate) fn resume(&self, migrated: usize, is_bulk: bool) {
+        let mut control = self.control();
+        control.cuts.push_back(migrated);
+        control.rebuilt = if is_bulk { migrated } else { 0 };
+    }
+
     /// A write has published the rows below `len`, of which `live` are live.
     pub(crate) fn cut(&self, len: usize, live: usize) {
         self.control().cut(len, live);
@@ -368,6 +376,25 @@ mod tests {
         migrator.shrink(4);
         [(16, 6), (17, 7), (22, 12), (23, 13)].into_iter().for_each(|(len, live)| migrator.cut(len, live));
         assert_eq!(regions(&migrator), [12, 14, 22, 23], "what was due before keeps its ends");
+    }
+
+    #[test]
+    fn few_rows_after_a_file_are_inserted_and_many_built_anew() {
+        for auto in [false, true] {
+            for (more, expected) in [(1, Next::Insert(10_001)), (2_000, Next::Rebuild(12_000))] {
+                let migrator = Migrator::new(auto, 10);
+                migrator.resume(10_000, true);
+                migrator.cut(10_000, 10_000);
+                assert_eq!(migrator.control().next(10_000), None);
+                migrator.cut(10_000 + more, 10_000 + more);
+                assert_eq!(migrator.control().next(10_000), Some(expected), "{more} rows, auto: {auto}");
+            }
+            // What waits already when it is loaded.
+            let migrator = Migrator::new(auto, 10);
+            migrator.resume(10_000, true);
+            migrator.cut(10_001, 10_001);
+            assert_eq!(migrator.control().next(10_000), Some(Next::Insert(10_001)));
+        }
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl WeightsBuffer {
     }
 
     fn numbers(&self) -> &[i8] {
-        // SAFETY: lines are arrays of i8 without padding, one after the other.
+        // SAFETY: a `Line` is 64 numbers and nothing else, so `len` of them are 64 times as many, all initialised.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 64) }
     }
 }
@@ -192,6 +192,7 @@ impl<'a> CodesView<'a> {
     #[inline]
     pub(crate) fn score(&self, weights: Weights<'_>, indices: &[u32], distances: &mut [f32]) {
         assert_eq!(indices.len(), distances.len(), "a distance a code");
+        assert_eq!(weights.numbers.len(), self.codes.stride(), "weights as long as the codes");
         for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
             let (mut pointers, mut products) = ([ptr::null(); GROUP], [0; GROUP]);
             for (pointer, &index) in pointers.iter_mut().zip(indices) {
@@ -199,7 +200,8 @@ impl<'a> CodesView<'a> {
                 crate::distance::prefetch(self.scalars.pointer(index as usize).cast());
             }
             let count = indices.len();
-            // SAFETY: each pointer leads to a published code, of the same length as all weights.
+            // SAFETY: each pointer leads to a published code (`pointer` checks the index), which is as long as the
+            // weights, and that is a multiple of `LINE` (`Encoder::padded`).
             unsafe { self.kernels.many(weights.numbers, &pointers[..count], &mut products[..count]) };
             for ((distance, &index), &product) in distances.iter_mut().zip(indices).zip(&products) {
                 let scalars = self.scalars(index);
@@ -221,6 +223,7 @@ impl<'a> CodesView<'a> {
     /// The distances of the codes at `indices` from all columns of `panels`, row-major with a stride of
     /// `panels.width()`; those of columns that fill up a panel are infinite.
     pub(crate) fn tile(&self, indices: &[u32], panels: &BytePanels, distances: &mut [f32]) {
+        assert!(panels.length() <= self.codes.stride(), "columns as long as the codes");
         let mut rows = [TileRow { code: ptr::null(), factor: 0.0, term: 0.0 }; GROUP];
         let width = panels.width();
         for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
@@ -232,7 +235,8 @@ impl<'a> CodesView<'a> {
                     term: self.term(scalars) + self.offset,
                 };
             }
-            // SAFETY: codes are as long as the columns, which were packed from the same store, and padded.
+            // SAFETY: each pointer leads to a published code (`pointer` checks the index), which is at least as long as
+            // the columns.
             unsafe { self.kernels.tile(&rows[..indices.len()], panels, distances) };
         }
     }

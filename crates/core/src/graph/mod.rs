@@ -1,7 +1,9 @@
 //! The graph: a hierarchical navigable small world (Malkov and Yashunin, arXiv 1603.09320) over the rows of a store.
 //!
-//! A node stands for a slot; its number is its place in the graph's own order. Level 0 has a list of up to 2·M links a node, the levels above it, which a node reaches with
-//! probability M^-level, lists of up to M. Lists are atomics in fixed-stride blocks: searches run beside an insertion.
+//! A node stands for a slot; its number is its place in the graph's own order. Level 0 has a list of up to 2·M links a
+//! node, the levels above it, which a node reaches with probability M^-level, lists of up to M. Lists are atomics in
+//! fixed-stride blocks: searches run beside an insertion. A graph is either filled by insertion ([`insert`]) or built as
+//! a whole ([`bulk`]); rows are inserted into both.
 
 mod beam;
 mod bulk;
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use bulk::{Bulk, Shape};
 pub(crate) use insert::{Batch, Insertion};
 pub(crate) use links::Link;
+pub(crate) use points::{PointPanels, Points, PointsView, Target};
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
 pub(crate) use survey::{DEFAULT_M, Survey};
@@ -27,7 +30,6 @@ use crate::codes::Encoder;
 use crate::error::Result;
 use crate::vectors::{Blocks, Rows, View};
 use links::{Links, LinksView, List};
-pub(crate) use points::{PointPanels, Points, PointsView, Target};
 
 /// No node reaches a higher level, whatever its luck.
 pub(crate) const MAX_LEVEL: usize = 15;

@@ -85,6 +85,9 @@ impl Index {
         static INDEXES: AtomicU64 = AtomicU64::new(0);
         let threshold = options.threshold.unwrap_or(usize::MAX);
         let migrator = Migrator::new(options.auto_migrate, threshold);
+        if let Some(graph) = state.graph.load().as_deref() {
+            migrator.resume(graph.migrated(), graph.is_bulk());
+        }
         migrator.cut(state.len(), state.live());
         Self(Arc::new(Handle(Arc::new(Inner {
             id: INDEXES.fetch_add(1, Ordering::Relaxed),

@@ -345,6 +345,12 @@ impl<'a, T> View<'a, T> {
         self.len
     }
 
+    /// Elements of a block.
+    #[inline]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Block `index`, which must be below `len`.
     #[inline]
     pub(crate) fn block(&self, index: usize) -> &'a [T] {

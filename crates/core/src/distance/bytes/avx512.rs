@@ -48,7 +48,10 @@ unsafe fn tile(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
     }
 }
 
-/// Scores `R` rows against all panels, two or four at a time, and returns `R`.
+/// Scores the first `R` rows against all panels, two or four at a time, and returns `R`.
+///
+/// # Safety
+/// As for [`ByteKernels::tile`], on a CPU with the features; there are `R` rows, and `out` has room for their results.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut f32) -> usize {
     let rows: [TileRow; R] = array::from_fn(|row| rows[row]);
@@ -70,7 +73,10 @@ unsafe fn strip<const R: usize>(rows: &[TileRow], panels: &BytePanels, out: *mut
     R
 }
 
-/// Scores `R` rows against `P` panels, the sums in registers, and returns `P`.
+/// Scores `R` rows against the `P` panels from `panel` on, the sums in registers, and returns `P`.
+///
+/// # Safety
+/// As for [`strip`]; there are as many panels.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 unsafe fn block<const R: usize, const P: usize>(
@@ -93,7 +99,7 @@ unsafe fn block<const R: usize, const P: usize>(
         }
     }
     for (p, packed) in panels.panels()[panel..panel + P].iter().enumerate() {
-        // SAFETY: sixteen aligned values each.
+        // SAFETY: sixteen values each, aligned as a `Panel` is.
         let (scales, terms, excess) = unsafe {
             (
                 _mm512_load_ps(packed.scales.as_ptr()),
@@ -126,7 +132,7 @@ unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
         let group = unsafe { _mm512_loadu_ps(group.as_ptr()) };
         let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(group, bound);
         // Without a branch, which could not be foreseen; compressed in a register, since to memory takes much longer.
-        // SAFETY: `near` is at most sixteen here, and there is room for twice as many.
+        // SAFETY: `near` is at most sixteen here (else `take` has reset it), and there is room for twice as many.
         unsafe {
             let distances = _mm512_maskz_compress_ps(mask, group);
             _mm512_storeu_ps(near_distances.as_mut_ptr().add(near), distances);

@@ -109,7 +109,7 @@ impl ByteKernels {
     /// infinitely far.
     ///
     /// # Safety
-    /// The code of every row is readable for as many bytes as the columns have, rounded up to 4.
+    /// The code of every row is readable for [`BytePanels::length`] bytes.
     pub(crate) unsafe fn tile(&self, rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
         assert_eq!(out.len(), rows.len() * panels.width(), "a result for every row and column");
         // SAFETY: the CPU has the level of every reachable value; the rest was checked or is the caller's word.

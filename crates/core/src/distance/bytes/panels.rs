@@ -83,6 +83,11 @@ impl BytePanels {
         self.panels.len() * COLUMNS
     }
 
+    /// Bytes of a row that a tile reads.
+    pub(crate) fn length(&self) -> usize {
+        4 * self.depth
+    }
+
     pub(super) fn depth(&self) -> usize {
         self.depth
     }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
-use super::Bulk;
 use super::candidates::{Table, TableView};
 use super::meter::{self, Meter};
-use crate::error::{Error, Result};
+use super::{Bulk, atomics};
+use crate::error::Result;
 use crate::graph::{PointsView, Scratch};
 use crate::topk::Key;
 use crate::work::Phase;
@@ -110,7 +110,7 @@ fn select(
 impl Incoming {
     fn of(table: TableView<'_>) -> Result<Self> {
         let nodes = table.nodes();
-        let ends = atomics(nodes)?;
+        let ends = atomics(nodes, 0)?;
         (0..nodes as u32).into_par_iter().for_each(|node| {
             table.row(node).for_each(|target| {
                 ends[target as usize].fetch_add(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Incoming {
             // Where each begins; filling it in moves this to its end.
             total += end.swap(total, Ordering::Relaxed);
         }
-        let sources = atomics(total as usize)?;
+        let sources = atomics(total as usize, 0)?;
         // In any order: whoever reads them sorts them.
         (0..nodes as u32).into_par_iter().for_each(|node| {
             table.row(node).for_each(|target| {
@@ -137,12 +137,4 @@ impl Incoming {
         let start = node.checked_sub(1).map_or(0, end);
         self.sources[start..end(node)].iter().map(|source| source.load(Ordering::Relaxed))
     }
-}
-
-fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
-    let mut atomics = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<AtomicU32>() };
-    atomics.try_reserve_exact(count).map_err(refused)?;
-    atomics.resize_with(count, || AtomicU32::new(0));
-    Ok(atomics)
 }

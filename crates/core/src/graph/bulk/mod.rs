@@ -20,10 +20,12 @@ mod products;
 mod tests;
 mod tree;
 
+use std::sync::atomic::AtomicU32;
+
 use super::links::Link;
 use super::{Entry, Graph, GraphView, Points, PointsView, ScratchPool, nodes_by_level};
 use crate::codes::Encoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pools::{Pools, Turns};
 use crate::topk::Key;
 use crate::vectors::Rows;
@@ -95,7 +97,7 @@ impl Bulk<'_> {
         }
         drop(partitions);
         (self.report)(Phase::Swap, 1.0);
-        let levels: Vec<u8> = (0..slots.len() as u32).map(|node| graph.view(self.rows).level_of(node) as u8).collect();
+        let levels: Vec<u8> = (0..slots.len() as u32).map(|node| view.level_of(node) as u8).collect();
         let silent = Self { report: &|_, _| (), ..*self };
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
@@ -154,6 +156,15 @@ impl Bulk<'_> {
         let is_done = is_done && self.merge(&views, &tables[0], capacity, write)?;
         Ok(is_done)
     }
+}
+
+/// `count` entries of `value`.
+fn atomics(count: usize, value: u32) -> Result<Vec<AtomicU32>> {
+    let mut atomics = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<AtomicU32>() };
+    atomics.try_reserve_exact(count).map_err(refused)?;
+    atomics.resize_with(count, || AtomicU32::new(value));
+    Ok(atomics)
 }
 
 /// Writes the list of `node` on `level`.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
-use super::Bulk;
 use super::meter::{self, Meter};
 use super::products::{Cpu, Products};
+use super::{Bulk, atomics};
 use crate::error::{Error, Result};
 use crate::graph::PointsView;
 use crate::topk::Key;
@@ -36,7 +36,7 @@ impl Bulk<'_> {
         let count = wanted.clamp(1, MOST_LEADERS).min(nodes.len());
         let fanout = shape.fanout.min(count);
         let leaders = sample(&nodes, count, self.seed);
-        let nearest: Vec<AtomicU32> = (0..nodes.len() * fanout).map(|_| AtomicU32::new(0)).collect();
+        let nearest = atomics(nodes.len() * fanout, 0)?;
         let blocks = nodes.par_chunks(ASSIGNED_AT_ONCE).zip(nearest.par_chunks(ASSIGNED_AT_ONCE * fanout));
         let meter = Meter::new(self, Phase::Partition, meter::PARTITION, nodes.len());
         let is_done = blocks.map(|(nodes, nearest)| {
@@ -58,7 +58,7 @@ impl Bulk<'_> {
     }
 
     /// Splits `cluster` (of memberships, of which there are `fanout` a node) until no part holds more than a leaf may, and
-    /// calls `visit` with each. False if it was stopped.
+    /// calls `visit` with each; which leaves come first depends on the cluster alone. False if it was stopped.
     pub(super) fn split(
         &self,
         points: &PointsView<'_>,

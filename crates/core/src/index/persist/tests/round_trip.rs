@@ -90,6 +90,17 @@ fn what_waited_goes_on_by_itself_after_loading() {
 }
 
 #[test]
+fn a_loaded_graph_grows_as_if_it_had_never_been_saved() {
+    let index = live_through(Life::Graph, options(IdType::Number, Metric::L2));
+    let again = loaded(&saved(&index)).unwrap();
+    for index in [&index, &again] {
+        add(index, 200..203);
+        index.migrate(&Work::default()).unwrap();
+    }
+    assert_eq!(index.graph_hash(), again.graph_hash(), "few rows are inserted, into either");
+}
+
+#[test]
 fn rows_longer_than_a_unit_and_long_ids_are_streamed() {
     let text = |number: u64| "x".repeat(1_000_000 + number as usize);
     let texts: Vec<String> = (0..3).map(text).collect();
