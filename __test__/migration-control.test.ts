@@ -9,9 +9,19 @@ const dimensions = 48
 const count = 4_000
 const rows = vectors(count, dimensions)
 
-/** An index whose migration, by hand and in small chunks, takes long enough to be met in the middle. */
+/** Rows that are in the graph before: so many that `count` more are inserted, rather than built anew with all. */
+const before = 32_000
+const all = before + count
+const old = vectors(before, dimensions, 2)
+
+/**
+ * An index with a graph, and `count` rows that wait to be inserted by hand and in small chunks, which takes long enough to
+ * be met in the middle.
+ */
 async function slow(options: Options = {}): Promise<VectorIndex> {
   const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual', chunkSize: 20, ...options })
+  await index.add(range(before, 1_000_000), old)
+  await index.migrate()
   await index.add(range(count), rows)
   return index
 }
@@ -76,10 +86,10 @@ test('when nobody needs it the run stops and keeps what it moved', async (t) => 
   await sleep(150)
   const { state, migrated } = index.migration
   t.is(state, 'paused')
-  t.true(migrated >= seen && migrated < count, `${migrated} rows after ${seen}`)
+  t.true(migrated >= before + seen && migrated < all, `${migrated} rows after ${seen}`)
   await sleep(100)
   t.is(index.migration.migrated, migrated)
-  t.is((await index.migrate()).vectors, count - migrated)
+  t.is((await index.migrate()).vectors, all - migrated)
 })
 
 test('the run that goes on by itself needs no caller', async (t) => {
@@ -89,19 +99,19 @@ test('the run that goes on by itself needs no caller', async (t) => {
   controller.abort()
   await rejectsWith(t, run, controller.signal.reason)
   await until(() => index.migration.state !== 'migrating')
-  t.deepEqual(index.migration, { state: 'graph', migrated: count, total: count, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: all, total: all, method: 'bulk' })
 })
 
 test('pausing leaves the promise pending, resuming lets it go on', async (t) => {
   const index = await slow()
   let settled = false
   const run = stoppedBy(index, () => index.pauseMigration()).finally(() => (settled = true))
-  await until(() => index.migration.state === 'paused')
+  await until(() => index.migration.state === 'paused' && index.migration.migrated > before)
   await sleep(100)
   const { migrated } = index.migration
-  t.true(migrated > 0 && migrated < count)
+  t.true(migrated > before && migrated < all)
   await sleep(100)
-  t.deepEqual(index.migration, { state: 'paused', migrated, total: count, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'paused', migrated, total: all, method: 'bulk' })
   t.false(settled)
   t.is((await index.search(rows.subarray(0, dimensions), { k: 1 }))[0]!.id, 0)
   index.resumeMigration()
@@ -112,7 +122,7 @@ test('pausing leaves the promise pending, resuming lets it go on', async (t) => 
 test('migrate resumes what was paused, for all', async (t) => {
   const index = await slow()
   const first = stoppedBy(index, () => index.pauseMigration())
-  await until(() => index.migration.state === 'paused')
+  await until(() => index.migration.state === 'paused' && index.migration.migrated > before)
   const second = await index.migrate()
   t.true(second.vectors > 0)
   t.like(await first, { vectors: count })
@@ -124,7 +134,7 @@ test('a caller can leave while the migration is paused', async (t) => {
   const leaving = index.migrate({ signal: controller.signal })
   const staying = stoppedBy(index, () => index.pauseMigration())
   t.teardown(() => Promise.allSettled([index.close(), staying, leaving]))
-  await until(() => index.migration.state === 'paused')
+  await until(() => index.migration.state === 'paused' && index.migration.migrated > before)
   await sleep(100)
   controller.abort('enough')
   await rejectsWith(t, Promise.race([leaving, sleep(1_000)]), 'enough')
@@ -135,14 +145,14 @@ test('a caller can leave while the migration is paused', async (t) => {
 
 test('a pause that is called after migrate pauses it', async (t) => {
   const index = await slow()
-  const before = index.upsert(range(count), rows)
+  const upsert = index.upsert(range(count), rows)
   const run = index.migrate()
   index.pauseMigration()
-  await before
+  await upsert
   await sleep(100)
   const { state, migrated } = index.migration
   t.is(state, 'paused')
-  t.true(migrated < count)
+  t.true(migrated < all)
   index.resumeMigration()
   t.like(await run, { vectors: count })
 })
@@ -162,7 +172,8 @@ test('paused before there is anything to do, nothing starts by itself', async (t
 })
 
 test('resuming does not start what only hands start', async (t) => {
-  const index = await slow()
+  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual' })
+  await index.add(range(count), rows)
   index.pauseMigration()
   t.deepEqual(index.migration, { state: 'paused', migrated: 0, total: count })
   index.resumeMigration()
@@ -180,7 +191,7 @@ test('adding goes on during a migration, and the new rows are found', async (t) 
     t.not((await index.search(rows.subarray(i * dimensions, (i + 1) * dimensions), { k: 1 }))[0]!.id, i)
   }
   await index.migrate()
-  t.deepEqual(index.migration, { state: 'graph', migrated: count, total: count, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: all, total: all, method: 'bulk' })
 })
 
 test('clear ends a migration that has nothing left', async (t) => {

@@ -31,13 +31,13 @@ test('by itself the migration starts at the threshold', async (t) => {
   const index = await filled(99, { threshold: 100 })
   await index.add([99], [range(8)])
   await settled(index)
-  t.deepEqual(index.migration, { state: 'graph', migrated: 100, total: 100, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 100, total: 100, method: 'bulk' })
   index.addSync(range(50, 100), vectors(50, 8, 2))
   await settled(index)
-  t.deepEqual(index.migration, { state: 'graph', migrated: 150, total: 150, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 150, total: 150, method: 'bulk' })
   await index.upsert([0, 1, 200], vectors(3, 8, 3))
   await settled(index)
-  t.deepEqual(index.migration, { state: 'graph', migrated: 151, total: 151, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 151, total: 151, method: 'bulk' })
   t.is((await index.migrate()).vectors, 0)
 })
 
@@ -76,7 +76,7 @@ test('steps that are not awaited run in the order of the calls', async (t) => {
 test('threshold 0 starts with the first vector, Infinity never', async (t) => {
   const at0 = await filled(1, { threshold: 0 })
   await at0.migrate()
-  t.deepEqual(at0.migration, { state: 'graph', migrated: 1, total: 1, method: 'insert' })
+  t.deepEqual(at0.migration, { state: 'graph', migrated: 1, total: 1, method: 'bulk' })
   const never = await filled(6_000, { threshold: Infinity })
   t.is((await never.migrate()).vectors, 0)
   t.is(await never.migrateStep(100), 0)
@@ -102,7 +102,7 @@ test('counts are of live rows', async (t) => {
   t.is(index.stats().tail, 180)
   t.is(await index.migrateStep(1), 179)
   t.is((await index.migrate()).vectors, 179)
-  t.deepEqual(index.migration, { state: 'graph', migrated: 330, total: 330, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 330, total: 330, method: 'bulk' })
   t.is((await index.verify()).unreachable, 0)
 })
 
@@ -128,7 +128,7 @@ test('removals below the threshold make answers exact again and keep the graph',
   t.is(index.migration.state, 'graph')
   await index.add(range(101), rows.subarray(0, 101 * 8))
   await index.migrate()
-  t.deepEqual(index.migration, { state: 'graph', migrated: 1_000, total: 1_000, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 1_000, total: 1_000, method: 'bulk' })
 })
 
 test('removing everything, the entry point included, leaves a graph that works', async (t) => {

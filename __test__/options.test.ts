@@ -55,7 +55,7 @@ test('what is left out has the documented default', async (t) => {
   t.is(index.migration.state, 'exact')
   await index.add([4_999], [[0, 0, 0, 0]])
   await index.migrate()
-  t.deepEqual(index.migration, { state: 'graph', migrated: 5_000, total: 5_000, method: 'insert' })
+  t.deepEqual(index.migration, { state: 'graph', migrated: 5_000, total: 5_000, method: 'bulk' })
   t.is((await index.search([0, 0, 0, 0])).length, 10)
 })
 

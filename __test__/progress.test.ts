@@ -49,13 +49,17 @@ test('add and upsert tell how many rows are copied', async (t) => {
   t.is(replaced.at(-1)!.total, count)
 })
 
-test('migrate tells how many rows are inserted', async (t) => {
-  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual' })
-  await index.add(range(6_000), rows.subarray(0, 6_000 * dimensions))
+test('migrate tells how far a graph is that it builds, and how many rows it inserts', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual', chunkSize: 20 })
+  await index.add(range(count), rows)
   await index.migrateStep(1_000)
-  const seen = await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress }))
-  t.is(seen.at(-1)!.total, 5_000)
-  t.true(seen.length > 2, `${seen.length} calls`)
+  const phases = ['partition', 'leaves', 'merge', 'swap', 'insert']
+  const built = await watched(t, phases, (onProgress) => index.migrate({ onProgress }))
+  t.is(built.at(-1)!.total, count - 1_000)
+  const few = Math.floor(count / 8)
+  await index.add(range(few, count), vectors(few, dimensions, 3))
+  const inserted = await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress }))
+  t.is(inserted.at(-1)!.total, few)
 })
 
 test('searchBatch and verify tell how far they are', async (t) => {
@@ -76,7 +80,10 @@ test('save and load tell how far they are', async (t) => {
 
 test('what onProgress throws rejects migrate, which keeps what it moved', async (t) => {
   const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual', chunkSize: 20 })
-  await index.add(range(6_000), rows.subarray(0, 6_000 * dimensions))
+  await index.add(range(count), rows)
+  await index.migrate()
+  const few = Math.floor(count / 8)
+  await index.add(range(few, count), vectors(few, dimensions, 3))
   const error = new Error('the listener fails')
   let calls = 0
   const run = index.migrate({
@@ -91,8 +98,8 @@ test('what onProgress throws rejects migrate, which keeps what it moved', async 
   t.is(calls, callsThen)
   const { state, migrated } = index.migration
   t.is(state, 'paused')
-  t.true(migrated > 0 && migrated < 6_000)
-  t.is((await index.migrate()).vectors, 6_000 - migrated)
+  t.true(migrated > count && migrated < count + few)
+  t.is((await index.migrate()).vectors, count + few - migrated)
 })
 
 test('what onProgress throws rejects every call', async (t) => {
