@@ -77,8 +77,8 @@ pub(crate) enum Next {
     Rebuild(usize),
 }
 
-/// A batch of at least one row in so many is moved by building the graph anew: a row costs about as much less in a bulk
-/// build than by insertion (docs/performance.md).
+/// When at least one row in so many came after the graph was built, it is built anew rather than that these are inserted:
+/// a row costs about as much less in a bulk build than by insertion (docs/performance.md).
 const REBUILD_FROM: usize = 8;
 
 struct Waiter {
@@ -215,10 +215,9 @@ impl Control {
             self.cuts.pop_back();
         }
         if self.cuts.back().is_none_or(|&last| last < len) {
-            let last = self.cuts.back().copied().unwrap_or(0);
             self.cuts.push_back(len);
             self.is_gathering = !self.is_due || !self.auto;
-            if !self.is_gathering && is_rebuild_due(last, self.rebuilt, len) {
+            if !self.is_gathering && is_rebuild_due(self.rebuilt, len) {
                 self.rebuilt = len;
             }
         }
@@ -228,7 +227,7 @@ impl Control {
     pub(crate) fn next(&mut self, migrated: usize) -> Option<Next> {
         let region = self.next_region(migrated)?;
         // A region that grows is decided on when its turn comes.
-        if self.is_gathering && is_rebuild_due(migrated, self.rebuilt, region) {
+        if self.is_gathering && is_rebuild_due(migrated, region) {
             self.rebuilt = region;
         }
         Some(if self.rebuilt > migrated { Next::Rebuild(self.rebuilt) } else { Next::Insert(region) })
@@ -301,10 +300,10 @@ impl Control {
     }
 }
 
-/// Whether the graph should be built anew of `len` rows, when those after `last` have come together and the last time it
-/// had `rebuilt`. Depends on counts alone, so that the same calls give the same graph.
-fn is_rebuild_due(last: usize, rebuilt: usize, len: usize) -> bool {
-    (len - last) * REBUILD_FROM >= len || len >= 2 * rebuilt
+/// Whether the graph should be built anew of `len` rows, of which it has those below `built`. Depends on counts alone, so
+/// that the same calls give the same graph; what is overtaken by the next decision is never built.
+fn is_rebuild_due(built: usize, len: usize) -> bool {
+    len.saturating_sub(built) * REBUILD_FROM >= len
 }
 
 impl Control {

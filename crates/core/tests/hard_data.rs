@@ -248,3 +248,18 @@ fn zero_rows_are_rows() {
     let error = index.search(&[0.0; 6], &SearchOptions { k: 1, ..SearchOptions::default() }).unwrap_err();
     assert_eq!(error.code(), "ERR_INVALID_VECTOR");
 }
+
+#[test]
+fn few_dimensions_are_built_in_bulk_as_well_as_inserted() {
+    for (dimensions, floor) in [(2, 0.99), (4, 0.98), (8, 0.97)] {
+        let mut rng = Rng(14);
+        let mut make = |count: usize| (0..count * dimensions).map(|_| rng.unit() as f32).collect::<Vec<f32>>();
+        let (rows, queries) = (make(20_000), make(100));
+        let index = Index::new(Options { auto_migrate: false, ..options(dimensions, Metric::L2) }).unwrap();
+        add_in_batches(&index, &rows, dimensions, 5_000);
+        index.migrate(&Work::default()).unwrap();
+        assert_eq!(index.migration().method, Some("bulk"));
+        let recall = recall(&index, &rows, &queries, 64);
+        assert!(recall >= floor, "{dimensions} dimensions: recall {recall}, at least {floor}");
+    }
+}

@@ -84,6 +84,11 @@ impl Survey {
         })
     }
 
+    /// The local intrinsic dimensionality.
+    pub(crate) fn dimensionality(&self) -> f64 {
+        self.dimensionality
+    }
+
     /// The M that suits the rows.
     pub(crate) fn degree(&self) -> usize {
         let fitting = DEGREES.iter().rev().find(|(from, _)| self.dimensionality >= *from);

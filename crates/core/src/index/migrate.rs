@@ -244,7 +244,7 @@ impl Inner {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+                let Some((m, encoder, _)) = self.plan_graph(state, end, turns) else {
                     return Ok(());
                 };
                 let graph = Arc::new(Graph::new(m, self.options.seed, encoder));
@@ -269,7 +269,7 @@ impl Inner {
     fn rebuild(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let stopped = self.stopped(state, stopped);
         let turns = self.pools.turns(&stopped);
-        let Some((m, encoder)) = self.plan_graph(state, end, turns) else {
+        let Some((_, encoder, shape)) = self.plan_graph(state, end, turns) else {
             return Ok(());
         };
         let bulk = Bulk {
@@ -277,7 +277,7 @@ impl Inner {
             pools: &self.pools,
             scratches: &state.scratches,
             seed: self.options.seed,
-            shape: Shape::new(m, self.options.ef_construction),
+            shape,
             turns,
             report: &|phase, share| self.report_migration(phase, Some(share)),
         };
@@ -288,14 +288,15 @@ impl Inner {
         Ok(())
     }
 
-    /// M, and how rows become codes where these tell them apart, for a graph of the rows up to `end`; `None` if it was
-    /// stopped.
-    fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>)> {
+    /// M, how rows become codes where these tell them apart, and what a bulk build looks at, for a graph of the rows up to
+    /// `end`; `None` if it was stopped.
+    fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>, Shape)> {
         let rows = state.rows.building_views()[0];
         let encoder = Encoder::train(state.rows.view(), self.options.metric, end);
         let survey = self.pools.build(|| Survey::of(rows, end, &encoder, turns))?;
         let m = self.options.m.unwrap_or_else(|| survey.degree());
-        Some((m, survey.codes_fit().then_some(encoder)))
+        let shape = Shape::new(m, self.options.ef_construction, survey.dimensionality());
+        Some((m, survey.codes_fit().then_some(encoder), shape))
     }
 
     /// Whether work on the graph of `state` is to stop, asked before each work unit.

@@ -37,6 +37,9 @@ use partition::Partition;
 /// between clusters so far apart that no leaf holds nodes of two.
 const ALL_PAIRS: usize = 512;
 
+/// Local intrinsic dimensionality below which the leaves of a node are much alike.
+const FEW_DIMENSIONS: f64 = 10.0;
+
 /// What a bulk build uses.
 pub(crate) struct Bulk<'a> {
     pub(crate) rows: &'a Rows,
@@ -62,8 +65,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) fn new(m: usize, ef_construction: usize) -> Self {
-        Self { m, fanout: 8, leaf: 1_000, per_leaf: (ef_construction * m / 640).clamp(4, products::MOST) }
+    /// For lists of `m` links, from about a fifth as many candidates a row as `ef_construction` (at M 16; in proportion to
+    /// M). Where the data has few dimensions the leaves of a node hold the same neighbors, so it is in fewer of them and
+    /// finds more in each.
+    pub(crate) fn new(m: usize, ef_construction: usize, dimensionality: f64) -> Self {
+        let candidates = ef_construction * m / 80;
+        let (fanout, candidates) = if dimensionality < FEW_DIMENSIONS { (4, 2 * candidates) } else { (8, candidates) };
+        Self { m, fanout, leaf: 1_000, per_leaf: (candidates / fanout).clamp(4, products::MOST) }
     }
 
     /// Links that a node selects, by the capacity of its list.
