@@ -116,13 +116,16 @@ export interface IndexOptions {
      * from the data, starting at 16, and shown by {@link VectorIndex.stats}.
      */
     m?: number | undefined;
-    /** Size of the candidate list of an insertion into the graph, at least 1. 200 by default. */
+    /**
+     * Size of the candidate list of an insertion into the graph, at least 1. 200 by default. Where the graph is built in
+     * bulk, a row has about a fifth as many candidates, in proportion to `m` / 16: 40 by default.
+     */
     efConstruction?: number | undefined;
     /** The default of {@link SearchOptions.ef}. 64 by default. */
     ef?: number | undefined;
     /** The number of rows that starts the graph. 5,000 by default; 0: the first; `Infinity`: always exact. */
     threshold?: number | undefined;
-    /** Rows that a migration publishes at once, at least 1: the grain of progress and steps. 1,000 by default. */
+    /** Rows that a migration inserts and publishes at once, at least 1: the grain of steps. 1,000 by default. */
     chunkSize?: number | undefined;
     /** Whether the migration into the graph starts by itself. `'auto'` by default. */
     migration?: 'auto' | 'manual' | undefined;
@@ -171,7 +174,7 @@ export interface Migration {
     migrated: number;
     /** Live rows. */
     total: number;
-    /** How rows came into the graph. */
+    /** How the graph was begun: built of many rows at once, or by inserting its first ones. */
     method?: 'insert' | 'bulk';
     /** What stopped the migration in the background. The next `migrate()` rejects with it. */
     error?: VicinalError;
