@@ -54,7 +54,7 @@ function phaseTable({ phases }: Figures): string {
 }
 
 function notes({ added, migration, eventLoop, memory }: Figures): string {
-  const { vectors, links, ids, total } = memory.index
+  const { vectors, codes, links, ids, total } = memory.index
   const lines = [['Adding', `${rate(added)}, each vector findable as soon as its add has resolved`]]
   if (migration !== undefined) {
     const { first, rest } = migration
@@ -68,7 +68,10 @@ function notes({ added, migration, eventLoop, memory }: Figures): string {
   lines.push(
     ['Event loop', `at most ${max.toFixed(1)} ms late (p99 ${p99.toFixed(1)}): what other work of this thread waited`],
     ['', 'measured by a timer due every millisecond'],
-    ['Memory', `${mb(total)} in the index: vectors ${mb(vectors)}, links ${mb(links)}, ids ${mb(ids)}`],
+    [
+      'Memory',
+      `${mb(total)} in the index: vectors ${mb(vectors)}, codes ${mb(codes)}, links ${mb(links)}, ids ${mb(ids)}`,
+    ],
     ['', `${mb(memory.rssAfter)} in the process (rss), of which ${mb(memory.rssBefore)} before the index was opened`],
   )
   return lines.map(([label, text]) => `${label!.padEnd(12)}${text}`).join('\n')
