@@ -253,7 +253,7 @@ fn zero_rows_are_rows() {
 fn few_dimensions_are_built_in_bulk_as_well_as_inserted() {
     for (dimensions, floor) in [(2, 0.99), (4, 0.98), (8, 0.97)] {
         let mut rng = Rng(14);
-        let mut make = |count: usize| (0..count * dimensions).map(|_| rng.unit() as f32).collect::<Vec<f32>>();
+        let mut make = |count: usize| (0..count * dimensions).map(|_| rng.unit()).collect::<Vec<f32>>();
         let (rows, queries) = (make(20_000), make(100));
         let index = Index::new(Options { auto_migrate: false, ..options(dimensions, Metric::L2) }).unwrap();
         add_in_batches(&index, &rows, dimensions, 5_000);
