@@ -298,15 +298,7 @@ impl Control {
         let target = self.end();
         self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
     }
-}
 
-/// Whether the graph should be built anew of `len` rows, of which it has those below `built`. Depends on counts alone, so
-/// that the same calls give the same graph; what is overtaken by the next decision is never built.
-fn is_rebuild_due(built: usize, len: usize) -> bool {
-    len.saturating_sub(built) * REBUILD_FROM >= len
-}
-
-impl Control {
     /// Those who wait and want to hear how far the run is: to be told without the lock held.
     pub(crate) fn listeners(&self) -> Vec<Listener> {
         let listening = self.waiters.iter().filter(|waiter| waiter.work.on_progress.is_some());
@@ -344,6 +336,12 @@ impl Control {
         };
         settled.into_iter().map(tell).collect()
     }
+}
+
+/// Whether the graph should be built anew of `len` rows, of which it has those below `built`. Depends on counts alone, so
+/// that the same calls give the same graph; what is overtaken by the next decision is never built.
+fn is_rebuild_due(built: usize, len: usize) -> bool {
+    len.saturating_sub(built) * REBUILD_FROM >= len
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ enum Kind {
 const KINDS: [Kind; 6] = [Kind::Plain, Kind::Tiny, Kind::Denormal, Kind::Large, Kind::Overflowing, Kind::Mixed];
 
 /// splitmix64
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -93,22 +93,21 @@ impl Points {
 
     /// The nodes by what answers are ordered by.
     pub(crate) fn view<'a>(&'a self, rows: &'a Rows) -> PointsView<'a> {
-        let slots = self.slots.view();
-        let rows = rows.view();
-        let measure = Measure::of(rows.space().metric());
-        let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
-        PointsView { slots, kind, encoder: self.encoder() }
+        self.view_by(rows.view())
     }
 
     /// The nodes under each of the distances that a graph is built by (see [`Rows::building_views`]).
     pub(crate) fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<PointsView<'a>> {
-        let view = self.view(rows);
-        let by = |rows: RowsView<'a>| {
-            let measure = Measure::of(rows.space().metric());
-            let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
-            PointsView { kind, ..view }
-        };
-        rows.building_views().into_iter().map(by).collect()
+        rows.building_views().into_iter().map(|rows| self.view_by(rows)).collect()
+    }
+
+    /// The nodes under the distance of `rows`.
+    fn view_by<'a>(&'a self, rows: RowsView<'a>) -> PointsView<'a> {
+        // The slots first: what is seen of the codes after them is at least as new.
+        let slots = self.slots.view();
+        let measure = Measure::of(rows.space().metric());
+        let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
+        PointsView { slots, kind, encoder: self.encoder() }
     }
 
     /// Bytes of the codes, and of the slots.

@@ -1,18 +1,9 @@
+use crate::distance::tests::Random;
 use crate::topk::Key;
 
 use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Least, TileRow};
 
-/// splitmix64
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
     /// A code of `dimensions` numbers; every third is an extreme one.
     fn code(&mut self, dimensions: usize) -> Vec<u8> {
         let mut code = vec![BIAS; dimensions.next_multiple_of(LINE)];

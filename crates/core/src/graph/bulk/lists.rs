@@ -110,7 +110,7 @@ fn select(
 impl Incoming {
     fn of(table: TableView<'_>) -> Result<Self> {
         let nodes = table.nodes();
-        let ends = atomics(nodes, 0)?;
+        let ends = atomics(nodes)?;
         (0..nodes as u32).into_par_iter().for_each(|node| {
             table.row(node).for_each(|target| {
                 ends[target as usize].fetch_add(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Incoming {
             // Where each begins; filling it in moves this to its end.
             total += end.swap(total, Ordering::Relaxed);
         }
-        let sources = atomics(total as usize, 0)?;
+        let sources = atomics(total as usize)?;
         // In any order: whoever reads them sorts them.
         (0..nodes as u32).into_par_iter().for_each(|node| {
             table.row(node).for_each(|target| {

@@ -166,12 +166,12 @@ impl Bulk<'_> {
     }
 }
 
-/// `count` entries of `value`.
-fn atomics(count: usize, value: u32) -> Result<Vec<AtomicU32>> {
+/// `count` zeros.
+fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
     let mut atomics = Vec::new();
     let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<AtomicU32>() };
     atomics.try_reserve_exact(count).map_err(refused)?;
-    atomics.resize_with(count, || AtomicU32::new(value));
+    atomics.resize_with(count, || AtomicU32::new(0));
     Ok(atomics)
 }
 

@@ -36,7 +36,7 @@ impl Bulk<'_> {
         let count = wanted.clamp(1, MOST_LEADERS).min(nodes.len());
         let fanout = shape.fanout.min(count);
         let leaders = sample(&nodes, count, self.seed);
-        let nearest = atomics(nodes.len() * fanout, 0)?;
+        let nearest = atomics(nodes.len() * fanout)?;
         let blocks = nodes.par_chunks(ASSIGNED_AT_ONCE).zip(nearest.par_chunks(ASSIGNED_AT_ONCE * fanout));
         let meter = Meter::new(self, Phase::Partition, meter::PARTITION, nodes.len());
         let is_done = blocks.map(|(nodes, nearest)| {
