@@ -14,13 +14,16 @@ use rayon::prelude::*;
 
 pub(crate) use encoder::{Encoder, Scalars};
 
-use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, Column, TileRow};
+use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, Near, TileRow};
 use crate::error::{Error, Result};
 use crate::options::Metric;
 use crate::vectors::{Blocks, RowsView, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
-const GROUP: usize = 64;
+pub(crate) const GROUP: usize = 64;
+
+/// Rows of a tile computed by one call of a kernel.
+const ROWS: usize = 8;
 
 /// Codes, one after the other. They never move and, once published, never change.
 pub(crate) struct Codes {
@@ -96,7 +99,7 @@ impl Codes {
         let metric = self.encoder.metric;
         let offset = match measure {
             Measure::Product => {
-                -self.encoder.center().iter().map(|&value| self.encoder.in_units(value).powi(2)).sum::<f32>()
+                -0.5 * self.encoder.center().iter().map(|&value| self.encoder.in_units(value).powi(2)).sum::<f32>()
             }
             Measure::Euclidean => 0.0,
         };
@@ -123,7 +126,7 @@ pub(crate) struct CodesView<'a> {
     measure: Measure,
     has_along: bool,
     dimensions: usize,
-    /// −|center|² under inner product.
+    /// −|center|² / 2 under inner product: half of it is in each row's term, so that a distance is the same both ways.
     offset: f32,
     codes: View<'a, u8>,
     scalars: View<'a, f32>,
@@ -184,7 +187,7 @@ impl<'a> CodesView<'a> {
     fn weights_in<'w>(&self, buffer: &'w WeightsBuffer, scalars: Scalars) -> Weights<'w> {
         let numbers = buffer.numbers();
         let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
-        let (factor, term) = (self.factor() * scalars.scale, self.term(scalars) + self.offset);
+        let (factor, term) = (self.factor() * scalars.scale, self.term(scalars));
         Weights { numbers, excess: i32::from(BIAS) * sum, factor, term }
     }
 
@@ -224,21 +227,41 @@ impl<'a> CodesView<'a> {
     /// `panels.width()`; those of columns that fill up a panel are infinite.
     pub(crate) fn tile(&self, indices: &[u32], panels: &BytePanels, distances: &mut [f32]) {
         assert!(panels.length() <= self.codes.stride(), "columns as long as the codes");
-        let mut rows = [TileRow { code: ptr::null(), factor: 0.0, term: 0.0 }; GROUP];
         let width = panels.width();
-        for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
-            for (row, &index) in rows.iter_mut().zip(indices) {
-                let scalars = self.scalars(index);
-                *row = TileRow {
-                    code: self.codes.pointer(index as usize),
-                    factor: self.factor() * scalars.scale,
-                    term: self.term(scalars) + self.offset,
-                };
-            }
-            // SAFETY: each pointer leads to a published code (`pointer` checks the index), which is at least as long as
-            // the columns.
+        for (indices, distances) in indices.chunks(ROWS).zip(distances.chunks_mut(ROWS * width)) {
+            let rows = self.rows_of::<ROWS>(indices);
+            // SAFETY: each pointer leads to a published code, which is at least as long as the columns.
             unsafe { self.kernels.tile(&rows[..indices.len()], panels, distances) };
         }
+    }
+
+    /// As [`CodesView::tile`], where the codes at `indices` are the columns: at most [`GROUP`].
+    pub(crate) fn square(&self, indices: &[u32], panels: &BytePanels, distances: &mut [f32]) {
+        assert!(panels.length() <= self.codes.stride(), "columns as long as the codes");
+        let rows = self.rows_of::<GROUP>(indices);
+        // SAFETY: each pointer leads to a published code, which is at least as long as the columns.
+        unsafe { self.kernels.square(&rows[..indices.len()], panels, distances) };
+    }
+
+    /// Finds the nearest of the codes at `indices`, which are the columns of `panel`, among all others of `panels`.
+    pub(crate) fn near(&self, indices: &[u32], panels: &BytePanels, panel: usize, near: &mut Near) {
+        assert!(panels.length() <= self.codes.stride(), "columns as long as the codes");
+        let rows = self.rows_of::<COLUMNS>(indices);
+        // SAFETY: each pointer leads to a published code, which is at least as long as the columns.
+        unsafe { self.kernels.near(&rows[..indices.len()], panels, panel, near) };
+    }
+
+    /// The first `N` of `indices` as rows of a tile.
+    #[inline(always)]
+    fn rows_of<const N: usize>(&self, indices: &[u32]) -> [TileRow; N] {
+        let mut rows = [TileRow { code: ptr::null(), factor: 0.0, term: 0.0 }; N];
+        for (row, &index) in rows.iter_mut().zip(indices) {
+            let scalars = self.scalars(index);
+            // The pointer leads to a published code: the index is checked.
+            let code = self.codes.pointer(index as usize);
+            *row = TileRow { code, factor: self.factor() * scalars.scale, term: self.term(scalars) };
+        }
+        rows
     }
 
     pub(crate) fn code(&self, index: u32) -> &'a [u8] {
@@ -265,7 +288,7 @@ impl<'a> CodesView<'a> {
     fn term(&self, scalars: Scalars) -> f32 {
         match self.measure {
             Measure::Euclidean => scalars.norm,
-            Measure::Product => -scalars.along,
+            Measure::Product => self.offset - scalars.along,
         }
     }
 }

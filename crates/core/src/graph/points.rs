@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer};
 use crate::distance::Panels;
-use crate::distance::bytes::BytePanels;
+use crate::distance::bytes::{BytePanels, COLUMNS, Near};
 use crate::error::Result;
 use crate::topk::Key;
 use crate::vectors::{Blocks, Query, Rows, RowsView, View, pack};
@@ -180,6 +180,11 @@ impl<'a> PointsView<'a> {
         }
     }
 
+    /// Starts to look for the nearest `k` of each of the columns.
+    pub(crate) fn reset_near(&self, k: usize, panels: &PointPanels, near: &mut Near) {
+        near.reset(k, &panels.bytes);
+    }
+
     /// The stride of a row of [`PointsView::tile`].
     pub(crate) fn width(&self, panels: &PointPanels) -> usize {
         match self.kind {
@@ -202,6 +207,33 @@ impl<'a> PointsView<'a> {
                 distances.chunks_mut(width).for_each(|distances| distances[columns.len()..].fill(f32::INFINITY));
             }
         }
+    }
+
+    /// The distances of all columns of `panels`, which are `nodes`, from each other, as [`PointsView::tile`] has them; not
+    /// computed (false) where there is no faster way than row by row, or there are many.
+    pub(crate) fn square(&self, nodes: &[u32], panels: &PointPanels, distances: &mut Vec<f32>) -> bool {
+        match self.kind {
+            Kind::Codes(codes) if nodes.len() <= GROUP => {
+                distances.resize(nodes.len() * panels.bytes.width(), 0.0);
+                codes.square(nodes, &panels.bytes, distances);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether [`PointsView::near`] may be used.
+    pub(crate) fn has_codes(&self) -> bool {
+        matches!(self.kind, Kind::Codes(_))
+    }
+
+    /// Finds the nearest of `nodes`, all columns of `panels`, that are columns of `panel`: a step of [`Near`].
+    pub(crate) fn near(&self, nodes: &[u32], panels: &PointPanels, panel: usize, near: &mut Near) {
+        let Kind::Codes(codes) = self.kind else {
+            return debug_assert!(false, "only codes are compared in steps");
+        };
+        let rows = &nodes[panel * COLUMNS..];
+        codes.near(&rows[..rows.len().min(COLUMNS)], &panels.bytes, panel, near);
     }
 
     /// The slots of at most [`GROUP`] nodes.

@@ -13,6 +13,8 @@ pub(crate) struct Selector {
     selection: Selection,
     nodes: Vec<u32>,
     panels: PointPanels,
+    /// The distances of all candidates from each other.
+    square: Vec<f32>,
 }
 
 #[derive(Default)]
@@ -26,7 +28,7 @@ struct Selection {
 impl PointsView<'_> {
     /// Adds to `chosen` what [`Selection::select`] selects of `candidates` (keys of nodes), up to `max` in all.
     pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>, selector: &mut Selector) {
-        let Selector { selection, nodes, panels } = selector;
+        let Selector { selection, nodes, panels, square } = selector;
         nodes.clear();
         nodes.extend(candidates.iter().map(|key| key.slot()));
         // Where the system refuses the little memory for this, the nearest must do.
@@ -35,7 +37,11 @@ impl PointsView<'_> {
             return;
         }
         let width = self.width(panels);
-        selection.select(candidates, max, chosen, width, |node, row| self.tile(&[node], panels, row));
+        let is_square = self.square(nodes, panels, square);
+        selection.select(candidates, max, chosen, width, |node, index, row| match index {
+            Some(index) if is_square => row.copy_from_slice(&square[index * width..][..width]),
+            _ => self.tile(&[node], panels, row),
+        });
     }
 }
 
@@ -48,20 +54,20 @@ impl Selection {
     /// DiskANN, on squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a
     /// lenient rule alone fills the list with the nearest before any long link gets a place.
     ///
-    /// `row(s, distances)` computes the distances of all candidates from `s`, in their order; `width` is how many
-    /// numbers it writes, at least one a candidate.
+    /// `row(s, index, distances)` computes the distances of all candidates from `s`, in their order; `index` is where it
+    /// stands among them, if it does, and `width` how many numbers are written, at least one a candidate.
     fn select(
         &mut self,
         candidates: &[Key],
         max: usize,
         chosen: &mut Vec<Key>,
         width: usize,
-        mut row: impl FnMut(u32, &mut [f32]),
+        mut row: impl FnMut(u32, Option<usize>, &mut [f32]),
     ) {
         self.row.resize(width, 0.0);
         self.nearest.clear();
         self.nearest.resize(width, f32::INFINITY);
-        chosen.iter().for_each(|key| self.note(key.slot(), &mut row));
+        chosen.iter().for_each(|key| self.note(key.slot(), None, &mut row));
         let before = chosen.len();
         self.choose(candidates, max, 1.0, chosen, &mut row);
         if chosen.len() < max {
@@ -76,7 +82,7 @@ impl Selection {
         max: usize,
         alpha: f32,
         chosen: &mut Vec<Key>,
-        row: &mut impl FnMut(u32, &mut [f32]),
+        row: &mut impl FnMut(u32, Option<usize>, &mut [f32]),
     ) {
         for (index, &candidate) in candidates.iter().enumerate() {
             if chosen.len() >= max {
@@ -84,15 +90,15 @@ impl Selection {
             }
             if self.nearest[index] >= bound(candidate, alpha) {
                 chosen.push(candidate);
-                self.note(candidate.slot(), row);
+                self.note(candidate.slot(), Some(index), row);
                 self.nearest[index] = f32::NEG_INFINITY;
             }
         }
     }
 
     /// Takes note of how near the candidates are to `node`, which was chosen.
-    fn note(&mut self, node: u32, row: &mut impl FnMut(u32, &mut [f32])) {
-        row(node, &mut self.row);
+    fn note(&mut self, node: u32, index: Option<usize>, row: &mut impl FnMut(u32, Option<usize>, &mut [f32])) {
+        row(node, index, &mut self.row);
         for (nearest, &distance) in self.nearest.iter_mut().zip(&self.row) {
             *nearest = if distance < *nearest { distance } else { *nearest };
         }
@@ -116,8 +122,8 @@ mod tests {
     }
 
     /// Distances from a point to all candidates.
-    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, &mut [f32]) + 'a {
-        move |from, row| {
+    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, Option<usize>, &mut [f32]) + 'a {
+        move |from, _, row| {
             let score = |key: &Key| l2(points[from as usize], points[key.slot() as usize]);
             row.iter_mut().zip(candidates).for_each(|(distance, key)| *distance = score(key));
         }

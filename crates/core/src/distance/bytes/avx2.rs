@@ -4,10 +4,11 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{ByteKernels, BytePanels, COLUMNS, Least, PanelLine, TileRow, prefetched, scalar};
+use super::{ByteKernels, BytePanels, COLUMNS, Least, Near, PanelLine, TileRow, near, prefetched, scalar};
 use crate::distance::SimdLevel;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx2, many, tile, pack, nearest };
+pub(super) const KERNELS: ByteKernels =
+    ByteKernels { level: SimdLevel::Avx2, many, tile, pack, nearest, square: tile, near };
 
 /// Bytes that become a register of 16-bit numbers.
 const STEP: usize = 16;
@@ -83,4 +84,12 @@ unsafe fn nearest(distances: &[f32], k: usize, least: &mut Least) {
 unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine]) -> [i32; COLUMNS] {
     // SAFETY: the same contract.
     unsafe { scalar::pack(columns, lines) }
+}
+
+/// # Safety
+/// As for [`ByteKernels::near`], on a CPU with AVX2.
+#[target_feature(enable = "avx2")]
+unsafe fn near(rows: &[TileRow], panels: &BytePanels, panel: usize, near: &mut Near) {
+    // SAFETY: the same contract.
+    unsafe { near::by_rows(tile, nearest, rows, panels, panel, near) }
 }

@@ -4,11 +4,13 @@
 use std::arch::x86_64::*;
 use std::array;
 
-use super::{BIAS, ByteKernels, BytePanels, COLUMNS, LINE, Least, PanelLine, TileRow, prefetched};
+use super::near::{Keys, POSITION_BITS};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, LINE, Least, Near, PanelLine, TileRow, prefetched};
 use crate::distance::SimdLevel;
 use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Avx512, many, tile, pack, nearest };
+pub(super) const KERNELS: ByteKernels =
+    ByteKernels { level: SimdLevel::Avx512, many, tile, pack, nearest, square, near };
 
 /// # Safety
 /// As for [`ByteKernels::many`], on a CPU with the features.
@@ -222,17 +224,161 @@ fn transpose(rows: [__m512i; COLUMNS]) -> [__m512i; COLUMNS] {
         let (a, b) = (pairs[(i & !3) + i % 4 / 2], pairs[(i & !3) + 2 + i % 4 / 2]);
         if i % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
     });
-    array::from_fn(|i| {
-        let (quarter, group) = (i / 4, i % 4);
-        let [a, b, c, d] = array::from_fn(|j| fours[4 * j + group]);
-        let (ab, cd) = match quarter {
-            0 | 1 => (_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b01_00_01_00>(c, d)),
-            _ => (_mm512_shuffle_i32x4::<0b11_10_11_10>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(c, d)),
-        };
-        if quarter % 2 == 0 {
-            _mm512_shuffle_i32x4::<0b10_00_10_00>(ab, cd)
-        } else {
-            _mm512_shuffle_i32x4::<0b11_01_11_01>(ab, cd)
+    let mut columns = fours;
+    for group in 0..4 {
+        let [a, b, c, d] = [fours[group], fours[4 + group], fours[8 + group], fours[12 + group]];
+        let low = (_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b01_00_01_00>(c, d));
+        let high = (_mm512_shuffle_i32x4::<0b11_10_11_10>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(c, d));
+        columns[group] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low.0, low.1);
+        columns[4 + group] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low.0, low.1);
+        columns[8 + group] = _mm512_shuffle_i32x4::<0b10_00_10_00>(high.0, high.1);
+        columns[12 + group] = _mm512_shuffle_i32x4::<0b11_01_11_01>(high.0, high.1);
+    }
+    columns
+}
+
+/// # Safety
+/// As for [`ByteKernels::square`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn square(rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
+    let width = panels.width();
+    let mut write = |block: &[__m512i; COLUMNS], row: usize, column: usize| {
+        for (block, out) in block.iter().zip(out.chunks_mut(width).skip(row)) {
+            let out = &mut out[column..][..COLUMNS];
+            // SAFETY: room for sixteen values.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), *block) };
         }
+    };
+    for (a, rows) in rows.chunks(COLUMNS).enumerate() {
+        let factors = factors(rows);
+        for b in a..panels.panels().len() {
+            // SAFETY: both panels exist.
+            let block = unsafe { corner(&factors, panels, a, b) };
+            write(&block, a * COLUMNS, b * COLUMNS);
+            if a < b {
+                write(&transpose(block), b * COLUMNS, a * COLUMNS);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`ByteKernels::near`], on a CPU with the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn near(rows: &[TileRow], panels: &BytePanels, panel: usize, near: &mut Near) {
+    // SAFETY: the same contract.
+    unsafe {
+        match near.k() {
+            ..=4 => near_least::<4>(rows, panels, panel, near),
+            5 => near_least::<5>(rows, panels, panel, near),
+            6 => near_least::<6>(rows, panels, panel, near),
+            7 | 8 => near_least::<8>(rows, panels, panel, near),
+            9 | 10 => near_least::<10>(rows, panels, panel, near),
+            _ => near_least::<16>(rows, panels, panel, near),
+        }
+    }
+}
+
+/// Both ways at once: the distances of the rows of `panel` from the columns of a later one are those of its columns
+/// from these rows. So all panels after another one have met the panels before them when their own step comes.
+///
+/// # Safety
+/// As for [`near`]; `K` is at least the `k` of `near`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn near_least<const K: usize>(rows: &[TileRow], panels: &BytePanels, panel: usize, near: &mut Near) {
+    let factors = factors(rows);
+    let (least, most) = (_mm512_set1_ps(f32::MIN), _mm512_set1_ps(f32::MAX));
+    let mut own = Lowest::<K>::load(near.keys(panel));
+    for other in panel..panels.panels().len() {
+        // SAFETY: both panels exist.
+        let block = unsafe { corner(&factors, panels, panel, other) };
+        // Where a distance is no number, `min` gives its second operand.
+        let limited = |row| _mm512_max_ps(_mm512_min_ps(_mm512_castsi512_ps(row), most), least);
+        let mut block = block.map(|row| _mm512_castps_si512(limited(row)));
+        if other == panel {
+            for (lane, row) in block.iter_mut().enumerate() {
+                *row = _mm512_mask_mov_epi32(*row, 1 << lane, _mm512_castps_si512(most));
+            }
+            own.take(&block, panel * COLUMNS);
+        } else {
+            let mut lowest = Lowest::<K>::load(near.keys(other));
+            lowest.take(&block, panel * COLUMNS);
+            lowest.store(near.keys(other));
+            own.take(&transpose(block), other * COLUMNS);
+        }
+    }
+    own.store(near.keys(panel));
+}
+
+/// The least `K` numbers of each lane, the least first.
+struct Lowest<const K: usize>([__m512; K]);
+
+impl<const K: usize> Lowest<K> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+    fn load(keys: &[Keys]) -> Self {
+        // SAFETY: sixteen numbers each.
+        let load = |keys: &Keys| unsafe { _mm512_load_ps(keys.0.as_ptr()) };
+        Self(array::from_fn(|rank| keys.get(rank).map_or(_mm512_set1_ps(f32::NEG_INFINITY), load)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+    fn store(&self, keys: &mut [Keys]) {
+        for (keys, lowest) in keys.iter_mut().zip(&self.0) {
+            // SAFETY: room for sixteen numbers.
+            unsafe { _mm512_store_ps(keys.0.as_mut_ptr(), *lowest) };
+        }
+    }
+
+    /// Takes in rows of distances, none of them infinite, with positions from `first` on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+    fn take(&mut self, rows: &[__m512i; COLUMNS], first: usize) {
+        let mask = _mm512_set1_epi32(POSITION_BITS);
+        for (row, distances) in rows.iter().enumerate() {
+            // The bits of the mask from the position, the others from the distance.
+            let position = _mm512_set1_epi32((first + row) as i32);
+            let key = _mm512_ternarylogic_epi32::<0b10_10_11_00>(mask, *distances, position);
+            let mut key = _mm512_castsi512_ps(key);
+            for lowest in &mut self.0 {
+                let lower = _mm512_min_ps(*lowest, key);
+                key = _mm512_max_ps(*lowest, key);
+                *lowest = lower;
+            }
+        }
+    }
+}
+
+/// What the products of the columns of a panel, which `rows` are, are multiplied with.
+fn factors(rows: &[TileRow]) -> [f32; COLUMNS] {
+    array::from_fn(|row| rows.get(row).map_or(0.0, |row| row.factor))
+}
+
+/// The distances of the columns of panel `a` (one a row) from those of panel `b`; `factors` are those of `a`.
+///
+/// # Safety
+/// Both panels exist, on a CPU with the features.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+unsafe fn corner(factors: &[f32; COLUMNS], panels: &BytePanels, a: usize, b: usize) -> [__m512i; COLUMNS] {
+    let bias = _mm512_set1_epi8(BIAS as i8);
+    let mut sums = [_mm512_setzero_si512(); COLUMNS];
+    for (rows, columns) in panels.lines(a).iter().zip(panels.lines(b)) {
+        // SAFETY: a line has 64 aligned bytes.
+        let columns = _mm512_xor_si512(unsafe { _mm512_load_si512(columns.0.as_ptr().cast()) }, bias);
+        for (sum, row) in sums.iter_mut().zip(&rows.0) {
+            // The numbers of the row stand where memory can be multiplied with as it is.
+            *sum = _mm512_dpbusd_epi32(*sum, columns, _mm512_set1_epi32(i32::from_ne_bytes(row.map(|n| n as u8))));
+        }
+    }
+    let (rows, columns) = (&panels.panels()[a], &panels.panels()[b]);
+    // SAFETY: sixteen values each, aligned as a `Panel` is.
+    let (scales, terms) = unsafe { (_mm512_load_ps(columns.scales.as_ptr()), _mm512_load_ps(columns.terms.as_ptr())) };
+    array::from_fn(|row| {
+        let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[row], _mm512_set1_epi32(rows.excess[row])));
+        let term = _mm512_add_ps(_mm512_set1_ps(rows.terms[row]), terms);
+        let factor = _mm512_mul_ps(_mm512_set1_ps(factors[row]), scales);
+        _mm512_castps_si512(_mm512_add_ps(term, _mm512_mul_ps(factor, product)))
     })
 }

@@ -10,6 +10,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod near;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod panels;
@@ -19,6 +20,7 @@ mod tests;
 
 use std::sync::OnceLock;
 
+pub(crate) use near::{MOST_POSITIONS, Near};
 use panels::Line as PanelLine;
 pub(crate) use panels::{BytePanels, Column};
 
@@ -41,6 +43,8 @@ pub(crate) struct ByteKernels {
     tile: unsafe fn(&[TileRow], &BytePanels, &mut [f32]),
     pack: unsafe fn(&[*const u8; COLUMNS], &mut [PanelLine]) -> [i32; COLUMNS],
     nearest: unsafe fn(&[f32], usize, &mut Least),
+    square: unsafe fn(&[TileRow], &BytePanels, &mut [f32]),
+    near: unsafe fn(&[TileRow], &BytePanels, usize, &mut Near),
 }
 
 /// A row of a tile: its code, and what its distances are made of (see [`ByteKernels::tile`]).
@@ -116,6 +120,29 @@ impl ByteKernels {
         unsafe { (self.tile)(rows, panels, out) }
     }
 
+    /// As [`ByteKernels::tile`], where the rows are the columns, with the same scales and terms, so that the distance from
+    /// one to another is that from the other to the one.
+    ///
+    /// # Safety
+    /// As for [`ByteKernels::tile`].
+    pub(crate) unsafe fn square(&self, rows: &[TileRow], panels: &BytePanels, out: &mut [f32]) {
+        assert_eq!(rows.len().div_ceil(COLUMNS), panels.panels().len(), "rows that are the columns");
+        assert_eq!(out.len(), rows.len() * panels.width(), "a result for every row and column");
+        // SAFETY: the CPU has the level of every reachable value; the rest was checked or is the caller's word.
+        unsafe { (self.square)(rows, panels, out) }
+    }
+
+    /// Finds the nearest columns of those in `panel`, which `rows` are, among all others: one step of [`Near`].
+    ///
+    /// # Safety
+    /// As for [`ByteKernels::tile`].
+    pub(crate) unsafe fn near(&self, rows: &[TileRow], panels: &BytePanels, panel: usize, near: &mut Near) {
+        assert!(panel < panels.panels().len() && rows.len() <= COLUMNS, "rows that are the columns of a panel");
+        assert_eq!(near.panels(), panels.panels().len(), "room for the nearest of every column");
+        // SAFETY: the CPU has the level of every reachable value; the rest was checked or is the caller's word.
+        unsafe { (self.near)(rows, panels, panel, near) }
+    }
+
     /// Writes sixteen columns side by side: of each, four numbers a line. Returns the sums of their numbers.
     ///
     /// # Safety
@@ -129,10 +156,10 @@ impl ByteKernels {
     /// not so many, infinite ones left out. The number of distances is a multiple of 16.
     pub(crate) fn nearest<'l>(&self, distances: &[f32], k: usize, least: &'l mut Least) -> &'l [Key] {
         assert!((1..=COLUMNS).contains(&k), "{k} of {COLUMNS} lanes");
-        least.len = 0;
+        least.clear();
         // SAFETY: the CPU has the level of every reachable value.
         unsafe { (self.nearest)(distances, k, least) }
-        &least.keys[..least.len]
+        least.keys()
     }
 }
 
@@ -167,6 +194,14 @@ impl Default for Least {
 }
 
 impl Least {
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys[..self.len]
+    }
+
     /// Takes `key` in if it is among the least `k`, at most [`COLUMNS`].
     #[inline(always)]
     fn insert(&mut self, key: Key, k: usize) {

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::panels::Panel;
-use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Least, PanelLine, TileRow, prefetched};
+use super::{BIAS, ByteKernels, BytePanels, COLUMNS, Least, Near, PanelLine, TileRow, near, prefetched};
 use crate::distance::SimdLevel;
 use crate::topk::Key;
 
-pub(super) const KERNELS: ByteKernels = ByteKernels { level: SimdLevel::Scalar, many, tile, pack, nearest };
+pub(super) const KERNELS: ByteKernels =
+    ByteKernels { level: SimdLevel::Scalar, many, tile, pack, nearest, square: tile, near };
 
 /// # Safety
 /// As for [`ByteKernels::many`].
@@ -81,4 +82,11 @@ pub(super) unsafe fn pack(columns: &[*const u8; COLUMNS], lines: &mut [PanelLine
         }
     }
     sums
+}
+
+/// # Safety
+/// As for [`ByteKernels::near`].
+unsafe fn near(rows: &[TileRow], panels: &BytePanels, panel: usize, near: &mut Near) {
+    // SAFETY: the same contract.
+    unsafe { near::by_rows(tile, nearest, rows, panels, panel, near) }
 }

@@ -10,7 +10,6 @@ use super::partition::Partition;
 use super::products::{Cpu, Products};
 use crate::error::Result;
 use crate::graph::PointsView;
-use crate::topk::Key;
 use crate::vectors::{Blocks, View};
 use crate::work::Phase;
 
@@ -88,12 +87,12 @@ impl Bulk<'_> {
             meter.add(cluster.len());
             let mut leaf = |products: &mut Cpu, memberships: &[u32]| {
                 let nodes: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
-                let mut visit = |position: usize, keys: &[Key]| {
-                    let found = keys.iter().map(|key| nodes[key.slot() as usize]);
+                let mut visit = |position: usize, near: &mut dyn Iterator<Item = usize>| {
+                    let found = near.map(|near| nodes[near]);
                     view.put(nodes[position], memberships[position] as usize % fanout * k, found);
                 };
                 self.scratches.count_product(nodes.len(), nodes.len());
-                products.nearest(points, &nodes, &nodes, k, self.turns, &mut visit)
+                products.leaf(points, &nodes, k, self.turns, &mut visit)
             };
             self.split(points, cluster, fanout, &mut Cpu::new(), &mut leaf)
         });

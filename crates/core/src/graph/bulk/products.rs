@@ -1,6 +1,6 @@
 //! The dense products that a bulk build spends most of its time with, behind one small trait.
 
-use crate::distance::bytes::{ByteKernels, COLUMNS, Least};
+use crate::distance::bytes::{ByteKernels, COLUMNS, Least, MOST_POSITIONS, Near};
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
 use crate::pools::Turns;
@@ -29,6 +29,17 @@ pub(super) trait Products {
         turns: Turns<'_>,
         visit: &mut dyn FnMut(usize, &[Key]),
     ) -> Result<bool>;
+
+    /// For each of `nodes` in order, calls `visit` with its position and the positions of its `k` nearest among them,
+    /// nearest first. False if it was stopped on the way.
+    fn leaf(
+        &mut self,
+        points: &PointsView<'_>,
+        nodes: &[u32],
+        k: usize,
+        turns: Turns<'_>,
+        visit: &mut dyn FnMut(usize, &mut dyn Iterator<Item = usize>),
+    ) -> Result<bool>;
 }
 
 /// On this CPU, by the tile of codes or of rows.
@@ -37,6 +48,7 @@ pub(super) struct Cpu {
     panels: PointPanels,
     distances: Vec<f32>,
     least: Least,
+    near: Near,
 }
 
 impl Cpu {
@@ -46,6 +58,7 @@ impl Cpu {
             panels: PointPanels::default(),
             distances: Vec::new(),
             least: Least::default(),
+            near: Near::default(),
         }
     }
 }
@@ -88,6 +101,37 @@ impl Products for Cpu {
                     }
                 }
             }
+        }
+        Ok(true)
+    }
+
+    fn leaf(
+        &mut self,
+        points: &PointsView<'_>,
+        nodes: &[u32],
+        k: usize,
+        turns: Turns<'_>,
+        visit: &mut dyn FnMut(usize, &mut dyn Iterator<Item = usize>),
+    ) -> Result<bool> {
+        if !points.has_codes() || nodes.len() > MOST_POSITIONS {
+            let mut visit_keys = |position: usize, keys: &[Key]| {
+                visit(position, &mut keys.iter().map(|key| key.slot() as usize));
+            };
+            return self.nearest(points, nodes, nodes, k, turns, &mut visit_keys);
+        }
+        match turns.next() {
+            Some(_turn) => points.pack(nodes, &mut self.panels)?,
+            None => return Ok(false),
+        }
+        points.reset_near(k.min(MOST), &self.panels, &mut self.near);
+        for panel in 0..nodes.len().div_ceil(COLUMNS) {
+            let Some(_turn) = turns.next() else {
+                return Ok(false);
+            };
+            points.near(nodes, &self.panels, panel, &mut self.near);
+        }
+        for position in 0..nodes.len() {
+            visit(position, &mut self.near.of(position, nodes.len()));
         }
         Ok(true)
     }
