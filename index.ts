@@ -8,6 +8,7 @@ export { VectorIndex } from './ts/vector-index.js'
 export type { ErrorCode } from './ts/errors.js'
 export type {
   BatchHits,
+  Dtype,
   Filter,
   Hit,
   Id,

@@ -9,7 +9,7 @@ const ranges: Record<string, { good: unknown[]; bad: unknown[] }> = {
   dimensions: { good: [1, 3, 65_536], bad: [...never, undefined, 0, -1, 1.5, 65_537, Infinity] },
   metric: { good: ['l2', 'cosine', 'ip', undefined], bad: [null, 'L2', 'euclidean', '', 1] },
   idType: { good: ['number', 'bigint', 'string', undefined], bad: [null, 'Number', 'symbol', '', 0] },
-  dtype: { good: ['f32', undefined], bad: [null, 'f64', 'float32', '', 32] },
+  dtype: { good: ['f32', 'f16', 'i8', 'u8', undefined], bad: [null, 'f64', 'float32', 'U8', '', 32] },
   m: { good: [2, 16, 256, undefined], bad: [...never, 0, 1, 257, 16.5, -16] },
   efConstruction: { good: [1, 1_000, undefined], bad: [...never, 0, -1, 0.5, Infinity] },
   ef: { good: [1, 100_000, undefined], bad: [...never, 0, -1, 2.5, Infinity] },

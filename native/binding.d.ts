@@ -88,6 +88,7 @@ export interface Description {
   dimensions: number
   metric: string
   idType: string
+  dtype: string
 }
 
 /**
@@ -128,6 +129,7 @@ export interface NativeOptions {
   dimensions: number
   metric?: string
   idType?: string
+  dtype?: string
   m?: number
   efConstruction?: number
   ef?: number

@@ -39,12 +39,12 @@ const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, exact: false, ma
 export function checkIndexOptions(options: unknown): NativeOptions {
   const given = checkObject('options', options, indexNames)
   const { threshold } = given
-  checkOneOf('dtype', given.dtype, ['f32'])
   const migration = checkOneOf('migration', given.migration, ['auto', 'manual'])
   return defined({
     dimensions: checkRequired('dimensions', checkWhole('dimensions', given.dimensions, 1, 65_536)),
     metric: checkOneOf('metric', given.metric, ['l2', 'cosine', 'ip']),
     idType: checkIdType(given.idType),
+    dtype: checkOneOf('dtype', given.dtype, ['f32', 'f16', 'i8', 'u8']),
     m: checkWhole('m', given.m, 2, 256),
     efConstruction: checkWhole('efConstruction', given.efConstruction, 1, maxU32),
     ef: checkWhole('ef', given.ef, 1, maxU32),

@@ -83,6 +83,14 @@ export interface Work {
   onProgress?: ((progress: Progress) => void) | undefined
 }
 
+/**
+ * How the values of rows are kept. `'f32'`: 4 bytes, single precision. `'f16'`: 2 bytes, rounded to half precision; what
+ * would be 65,520 or more in magnitude is refused. `'i8'`, `'u8'`: a byte, whole numbers of −128 … 127 or 0 … 255 only;
+ * what is no such number is refused. What is refused is `ERR_INVALID_VECTOR`. Queries may be any finite floats, and
+ * distances are those of the rows as they are kept.
+ */
+export type Dtype = 'f32' | 'f16' | 'i8' | 'u8'
+
 /** What an index is made with. */
 export interface IndexOptions {
   /** Values a vector, 1 … 65,536. */
@@ -91,8 +99,8 @@ export interface IndexOptions {
   metric?: Metric | undefined
   /** What ids are: {@link Id}. `'number'` by default. */
   idType?: IdType | undefined
-  /** How rows are kept: 32-bit floats. */
-  dtype?: 'f32' | undefined
+  /** How rows are kept: {@link Dtype}. `'f32'` by default. */
+  dtype?: Dtype | undefined
   /**
    * Links chosen per node of the graph, 2 … 256; level 0 holds up to twice as many. By default it is chosen
    * from the data, starting at 16, and shown by {@link VectorIndex.stats}.
@@ -230,7 +238,8 @@ export interface VectorIndex<I extends Id = number> {
    * Adds rows, all or none. They are found by searches as soon as the promise has resolved.
    *
    * Rejects with `ERR_DUPLICATE_ID` if an id exists or stands twice, `ERR_DIMENSION_MISMATCH`, or
-   * `ERR_INVALID_VECTOR` for values that are not finite and, under cosine, for a zero vector.
+   * `ERR_INVALID_VECTOR` for values that are not finite, that the index's {@link Dtype} cannot keep, and, under cosine,
+   * for a vector that is zero as it is kept.
    */
   add(ids: Ids<I>, vectors: Vectors, work?: Work): Promise<void>
   /** As {@link VectorIndex.add}, but replaces the rows of ids that exist. They then count as newly inserted. */
@@ -269,8 +278,8 @@ export interface VectorIndex<I extends Id = number> {
   readonly metric: Metric
   /** The type of the ids. Ids of another type are refused with `ERR_INVALID_ARGUMENT` everywhere. */
   readonly idType: IdType
-  /** How rows are kept: 32-bit floats, 4 bytes a value. */
-  readonly dtype: 'f32'
+  /** How rows are kept. */
+  readonly dtype: Dtype
   /** Where the migration into the graph stands. */
   readonly migration: Migration
   /**

@@ -6,7 +6,7 @@ import { checkAborted, environment, run } from './jobs.js'
 import { NativeIndex, type NativeIdSet } from './native.js'
 import * as options from './options.js'
 import type * as types from './types.js'
-import type { BatchHits, Hit, Id, IdSet, IdType, Ids, IndexStats, Metric, Migration } from './types.js'
+import type { BatchHits, Dtype, Hit, Id, IdSet, IdType, Ids, IndexStats, Metric, Migration } from './types.js'
 import type { SearchOptions, Vector, Vectors, Verification, VerifyOptions, Work } from './types.js'
 import { toQuery, toRows, type Rows } from './vectors.js'
 
@@ -19,7 +19,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
   readonly dimensions: number
   readonly metric: Metric
   readonly idType: IdType
-  readonly dtype = 'f32'
+  readonly dtype: Dtype
   readonly #native: NativeIndex
   readonly #codec: IdCodec
   readonly #scratch: Scratch
@@ -27,10 +27,11 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   constructor(given: types.IndexOptions | NativeIndex) {
     this.#native = given instanceof NativeIndex ? given : make(given)
-    const { dimensions, metric, idType } = this.#native.describe()
+    const { dimensions, metric, idType, dtype } = this.#native.describe()
     this.dimensions = dimensions
     this.metric = metric as Metric
     this.idType = idType as IdType
+    this.dtype = dtype as Dtype
     this.#codec = codecs[this.idType]
     this.#scratch = new Scratch(this.#native, dimensions, this.idType)
   }
@@ -233,7 +234,7 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   #batch(ids: Ids<I>, vectors: Vectors): [IdList, Rows] {
     const list = this.#codec.many('ids', ids)
-    const rows = toRows('vectors', vectors, this.dimensions)
+    const rows = toRows('vectors', vectors, this.dimensions, this.dtype === 'f32' ? Float32Array : Float64Array)
     if (list.count !== rows.count)
       throw invalidArgument('ids.length', list.count, `the number of vectors, ${rows.count}`)
     return [list, rows]

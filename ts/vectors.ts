@@ -6,6 +6,9 @@ const vectorTypes = 'a Float32Array, Float64Array, Uint8Array, Int8Array (no Buf
 
 type Kind = 'Float32Array' | 'Float64Array' | 'Uint8Array' | 'Int8Array'
 
+type Floats = Float32Array | Float64Array
+type FloatsConstructor = Float32ArrayConstructor | Float64ArrayConstructor
+
 /** Vectors, row after row. */
 export interface Rows {
   values: NativeVectors
@@ -26,12 +29,18 @@ export function toQuery(query: unknown, scratch: Float32Array): Float32Array {
   return values
 }
 
-export function toRows(name: string, vectors: unknown, dimensions: number): Rows {
+/** Reads rows; those of an array into a `Floats`, which has all values as they were given or rounds them. */
+export function toRows(
+  name: string,
+  vectors: unknown,
+  dimensions: number,
+  Floats: FloatsConstructor = Float32Array,
+): Rows {
   const kind = vectorKind(name, vectors)
   if (kind !== undefined) return flatRows(vectors as NativeVectors, kind, dimensions)
   if (!Array.isArray(vectors)) throw invalidArgument(name, vectors, `${vectorTypes}, or an array of such`)
   const count = vectors.length
-  const values = allocate(Float32Array, count * dimensions)
+  const values = allocate<Floats>(Floats, count * dimensions)
   for (let row = 0; row < count; row++) copyRow(name, vectors[row], values, row, dimensions)
   return { values, count }
 }
@@ -45,7 +54,7 @@ function flatRows(vectors: NativeVectors, kind: Kind, dimensions: number): Rows 
   return { values, count: length / dimensions }
 }
 
-function copyRow(name: string, vector: unknown, values: Float32Array, row: number, dimensions: number): void {
+function copyRow(name: string, vector: unknown, values: Floats, row: number, dimensions: number): void {
   if (vectorKind(name, vector, row) !== undefined) {
     checkDimensions(lengthOf(vector as NativeVectors), dimensions, row)
     values.set(vector as NativeVectors, row * dimensions)
@@ -59,7 +68,7 @@ function copyRow(name: string, vector: unknown, values: Float32Array, row: numbe
 function copyNumbers(
   name: string,
   numbers: unknown[],
-  values: Float32Array,
+  values: Floats,
   offset: number,
   dimensions: number,
   row?: number,

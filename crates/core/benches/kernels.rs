@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use distance::bytes::{BIAS, ByteKernels, BytePanels, Column, Least, TileRow};
-use distance::{Kernels, Panels, Raw};
+use distance::{Dtype, Kernels, Panels, Raw};
 use error::{Error, Result};
 use simsimd::SpatialSimilarity;
 
@@ -31,18 +31,19 @@ fn many(criterion: &mut Criterion) {
     let values: Vec<f32> = random().map(unit).take(SCATTERED_BYTES / size_of::<f32>()).collect();
     let mut group = criterion.benchmark_group("many");
     group.throughput(Throughput::Elements(LIST as u64));
-    for length in LENGTHS {
+    for (length, dtype) in LENGTHS.into_iter().flat_map(|length| Dtype::ALL.map(|dtype| (length, dtype))) {
         let query: Vec<f32> = random().map(unit).take(length).collect();
+        let places = values.len() / length;
         for kernels in Kernels::available() {
-            let id = BenchmarkId::new(kernels.level().name(), length);
+            let id = BenchmarkId::new(format!("{} {}", kernels.level().name(), dtype.name()), length);
             group.bench_function(id, |bencher| {
-                let mut rows =
-                    random().map(|place| values[place as usize % (values.len() / length) * length..].as_ptr());
+                let mut rows = random().map(|place| values[place as usize % places * length..].as_ptr().cast());
                 let mut out = [0.0; LIST];
                 bencher.iter(|| {
-                    let list: [*const f32; LIST] = std::array::from_fn(|_| rows.next().unwrap_or(values.as_ptr()));
-                    // SAFETY: at every pointer stand `length` borrowed values, a multiple of 16.
-                    unsafe { kernels.many(Raw::L2, &query, &list, &mut out) };
+                    let list: [*const u8; LIST] =
+                        std::array::from_fn(|_| rows.next().unwrap_or(values.as_ptr().cast()));
+                    // SAFETY: at every pointer stand `length` borrowed values, a multiple of 16, of at most four bytes.
+                    unsafe { kernels.many(Raw::L2, dtype, &query, &list, &mut out) };
                     black_box(&out);
                 });
             });
@@ -62,7 +63,9 @@ fn single(criterion: &mut Criterion) {
                 let mut out = [0.0];
                 bencher.iter(|| {
                     // SAFETY: the row has the query's length, a multiple of 16.
-                    unsafe { kernels.many(Raw::L2, black_box(a), &[black_box(b).as_ptr()], &mut out) };
+                    unsafe {
+                        kernels.many(Raw::L2, Dtype::F32, black_box(a), &[black_box(b).as_ptr().cast()], &mut out)
+                    };
                     black_box(&out);
                 });
             });

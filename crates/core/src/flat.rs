@@ -50,7 +50,8 @@ pub(crate) fn scan_many(
             return Ok(());
         }
         let distances = &mut distances[..group.len() * panels.width()];
-        rows.tile(&group, queries, &panels, distances);
+        let places: Vec<u32> = group.iter().map(|&slot| rows.place(slot)).collect();
+        rows.tile(&places, queries, &panels, distances);
         for (&slot, distances) in group.iter().zip(distances.chunks(panels.width())) {
             for (&distance, top) in distances.iter().zip(tops.iter_mut()) {
                 top.push(Key::new(distance, slot));
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::options::Metric;
-    use crate::vectors::{Rows, Space};
+    use crate::vectors::{Padded, Rows, Space};
 
     #[test]
     fn a_scan_for_many_stops_between_work_units() {
@@ -80,7 +81,7 @@ mod tests {
             asked.set(asked.get() + 1);
             if asked.get() == 4 { Err(Error::Cancelled) } else { Ok(()) }
         };
-        let result = scan_many(view, &[view.query(0)], 0..1_000, &mut tops, check);
+        let result = scan_many(view, &[view.query(0, &mut Padded::default())], 0..1_000, &mut tops, check);
         assert!(matches!(result, Err(Error::Cancelled)));
         assert_eq!(tops[0].sorted().len(), 3 * GROUP);
     }

@@ -25,9 +25,11 @@ mod topk;
 mod vectors;
 mod work;
 
+pub use distance::Dtype;
 pub use error::{Error, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
 pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migration, MigrationState, Stats, Verified};
 pub use migration::{Migrated, MigrationDone};
 pub use options::{IdType, Metric, Options, SearchOptions};
+pub use vectors::Values;
 pub use work::{Phase, Progress, ProgressFn, Work};

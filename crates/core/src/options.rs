@@ -1,5 +1,6 @@
 //! What an index is made with, and what a search is asked for.
 
+use crate::distance::Dtype;
 use crate::error::{Error, Result};
 
 /// How far apart two vectors are. Smaller is always nearer.
@@ -44,6 +45,7 @@ pub struct Options {
     pub dimensions: usize,
     pub metric: Metric,
     pub id_type: IdType,
+    pub dtype: Dtype,
     /// `M`: links chosen per inserted node, 2 … 256; level 0 holds up to 2·M. `None`: chosen from the data.
     pub m: Option<usize>,
     /// Size of the candidate list of an insertion.
@@ -74,6 +76,7 @@ impl Options {
             dimensions,
             metric: Metric::L2,
             id_type: IdType::Number,
+            dtype: Dtype::F32,
             m: None,
             ef_construction: 200,
             ef: 64,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use napi::bindgen_prelude::{Env, ObjectFinalize};
 use napi_derive::napi;
-use vicinal_core::{Error, IdType, Index, Metric, Options, Result, Work};
+use vicinal_core::{Dtype, Error, IdType, Index, Metric, Options, Result, Work};
 
 use crate::environment::{Environment, Home};
 use crate::error::{Thrown, guarded, thrown};
@@ -35,6 +35,7 @@ pub struct NativeOptions {
     pub dimensions: u32,
     pub metric: Option<String>,
     pub id_type: Option<String>,
+    pub dtype: Option<String>,
     pub m: Option<u32>,
     pub ef_construction: Option<u32>,
     pub ef: Option<u32>,
@@ -53,6 +54,7 @@ pub struct Description {
     pub dimensions: u32,
     pub metric: &'static str,
     pub id_type: &'static str,
+    pub dtype: &'static str,
 }
 
 #[napi]
@@ -95,7 +97,12 @@ impl NativeIndex {
             Metric::Cosine => "cosine",
             Metric::InnerProduct => "ip",
         };
-        Description { dimensions: options.dimensions as u32, metric, id_type: options.id_type.name() }
+        Description {
+            dimensions: options.dimensions as u32,
+            metric,
+            id_type: options.id_type.name(),
+            dtype: options.dtype.name(),
+        }
     }
 
     #[napi(getter, catch_unwind)]
@@ -193,6 +200,7 @@ impl TryFrom<NativeOptions> for Options {
         Ok(Self {
             metric: given.metric.as_deref().map_or(Ok(default.metric), parse_metric)?,
             id_type: given.id_type.as_deref().map_or(Ok(default.id_type), parse_id_type)?,
+            dtype: given.dtype.as_deref().map_or(Ok(default.dtype), parse_dtype)?,
             m: given.m.map(|m| m as usize),
             ef_construction: whole(given.ef_construction, default.ef_construction),
             ef: whole(given.ef, default.ef),
@@ -220,6 +228,10 @@ fn parse_id_type(name: &str) -> Result<IdType> {
     let types = [IdType::Number, IdType::BigInt, IdType::String];
     let found = types.into_iter().find(|id_type| id_type.name() == name);
     found.ok_or_else(|| unknown("idType", name, "'number', 'bigint' or 'string'"))
+}
+
+fn parse_dtype(name: &str) -> Result<Dtype> {
+    Dtype::parse(name).ok_or_else(|| unknown("dtype", name, "'f32', 'f16', 'i8' or 'u8'"))
 }
 
 fn unknown(name: &'static str, got: &str, expected: &str) -> Error {

@@ -14,12 +14,20 @@ use napi::{Error, Status, sys};
 
 use crate::ids::Many;
 
-/// Values of vectors, of a type that all fit in an `f32`, if rounded.
+/// Values of vectors.
 pub enum Values<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
     U8(&'a [u8]),
     I8(&'a [i8]),
+}
+
+/// A copy of values, of their own type.
+pub(crate) enum OwnedValues {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    U8(Vec<u8>),
+    I8(Vec<i8>),
 }
 
 /// Memory of a search: what it is asked for, and room for its answer.
@@ -50,6 +58,16 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The values as the core takes them.
+    pub(crate) fn core(&self) -> vicinal_core::Values<'a> {
+        match *self {
+            Self::F32(values) => values.into(),
+            Self::F64(values) => values.into(),
+            Self::U8(values) => values.into(),
+            Self::I8(values) => values.into(),
+        }
+    }
+
     /// The values as `f32`, copied only if they are of another type.
     pub(crate) fn to_f32(&self) -> vicinal_core::Result<Cow<'a, [f32]>> {
         match self {
@@ -58,12 +76,9 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// A copy that can go to another thread.
+    /// A copy as `f32` that can go to another thread.
     pub(crate) fn to_vec(&self) -> vicinal_core::Result<Vec<f32>> {
-        let mut copy = Vec::new();
-        if copy.try_reserve_exact(self.len()).is_err() {
-            return Err(vicinal_core::Error::OutOfMemory { what: "the copy of the vectors", bytes: self.len() * 4 });
-        }
+        let mut copy = room(self.len())?;
         match self {
             Self::F32(values) => copy.extend_from_slice(values),
             Self::F64(values) => copy.extend(values.iter().map(|&value| value as f32)),
@@ -72,6 +87,43 @@ impl<'a> Values<'a> {
         }
         Ok(copy)
     }
+}
+
+impl OwnedValues {
+    pub(crate) fn new(values: &Values<'_>) -> vicinal_core::Result<Self> {
+        Ok(match values {
+            Values::F32(values) => Self::F32(copied(values)?),
+            Values::F64(values) => Self::F64(copied(values)?),
+            Values::U8(values) => Self::U8(copied(values)?),
+            Values::I8(values) => Self::I8(copied(values)?),
+        })
+    }
+
+    /// The values as the core takes them.
+    pub(crate) fn core(&self) -> vicinal_core::Values<'_> {
+        match self {
+            Self::F32(values) => values.into(),
+            Self::F64(values) => values.into(),
+            Self::U8(values) => values.into(),
+            Self::I8(values) => values.into(),
+        }
+    }
+}
+
+fn copied<T: Copy>(values: &[T]) -> vicinal_core::Result<Vec<T>> {
+    let mut copy = room(values.len())?;
+    copy.extend_from_slice(values);
+    Ok(copy)
+}
+
+fn room<T>(values: usize) -> vicinal_core::Result<Vec<T>> {
+    let mut room = Vec::new();
+    let refused = |_| vicinal_core::Error::OutOfMemory {
+        what: "the copy of the vectors",
+        bytes: values.saturating_mul(size_of::<T>()),
+    };
+    room.try_reserve_exact(values).map_err(refused)?;
+    Ok(room)
 }
 
 impl<'a> Memory<'a> {

@@ -13,7 +13,7 @@ use crate::index::NativeIndex;
 use crate::job::Job;
 use crate::mailbox::Token;
 use crate::output::Payload;
-use crate::views::Values;
+use crate::views::{OwnedValues, Values};
 
 #[napi]
 impl NativeIndex {
@@ -26,7 +26,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        self.insert(env, token, (ids, vectors), progress, "add", Index::add)
+        self.insert(env, token, (ids, vectors), progress, "add", |core, ids, rows, work| core.add(ids, rows, work))
     }
 
     #[napi]
@@ -38,7 +38,9 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        self.insert(env, token, (ids, vectors), progress, "upsert", Index::upsert)
+        self.insert(env, token, (ids, vectors), progress, "upsert", |core, ids, rows, work| {
+            core.upsert(ids, rows, work)
+        })
     }
 
     /// On this thread, after the writes before it.
@@ -49,7 +51,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
     ) -> Result<(), Thrown> {
         self.lane.wait();
-        self.sync("add", || self.core.add(&ids.to_ids()?, &vectors.to_f32()?, &Work::default()))?;
+        self.sync("add", || self.core.add(&ids.to_ids()?, vectors.core(), &Work::default()))?;
         self.memory.measure(&self.core);
         Ok(())
     }
@@ -120,11 +122,11 @@ impl NativeIndex {
         (ids, vectors): (Many<'_>, Values<'_>),
         progress: bool,
         point: &'static str,
-        insert: fn(&Index, &Ids, &[f32], &Work) -> Result<()>,
+        insert: fn(&Index, &Ids, vicinal_core::Values<'_>, &Work) -> Result<()>,
     ) -> Result<(), Thrown> {
-        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, vectors.to_vec()?)))?;
+        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, OwnedValues::new(&vectors)?)))?;
         self.write(env, token, progress, point, move |core, work| {
-            insert(core, &ids, &vectors, work).map(|()| Payload::Nothing)
+            insert(core, &ids, vectors.core(), work).map(|()| Payload::Nothing)
         });
         Ok(())
     }

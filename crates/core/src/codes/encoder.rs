@@ -41,16 +41,16 @@ impl Encoder {
     pub(crate) fn train(rows: RowsView<'_>, metric: Metric, len: usize) -> Self {
         let step = (len / SAMPLES).max(1);
         let mut sums = vec![0.0f64; rows.space().dimensions()];
-        let mut count = 0.0;
+        let (mut count, mut buffer) = (0.0, Vec::new());
         for slot in (0..len).step_by(step) {
-            let values = rows.given(slot as u32);
+            let values = rows.given(slot as u32, &mut buffer);
             let factor = factor(metric, values);
             sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value) * factor);
             count += 1.0;
         }
         let center = sums.into_iter().map(|sum| if count > 0.0 { (sum / count) as f32 } else { 0.0 });
         let mut encoder = Self { metric, center: center.collect(), unit: 1.0 };
-        let largest = |slot: usize| encoder.largest(rows.given(slot as u32)).log2();
+        let largest = |slot: usize| encoder.largest(rows.given(slot as u32, &mut buffer)).log2();
         let exponents = (0..len).step_by(step).map(largest).filter(|exponent| exponent.is_finite());
         let (sum, count) = exponents.fold((0.0, 0.0), |(sum, count), exponent| (sum + exponent, count + 1.0));
         encoder.unit = if count > 0.0 { (sum / count).round().exp2() } else { 1.0 };

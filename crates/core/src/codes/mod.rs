@@ -7,17 +7,19 @@
 #![allow(unsafe_code)]
 
 mod encoder;
+mod whole;
 
 use std::ptr;
 
 use rayon::prelude::*;
 
 pub(crate) use encoder::{Encoder, Scalars};
+pub(crate) use whole::WholeView;
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, Near, TileRow};
 use crate::error::{Error, Result};
 use crate::options::Metric;
-use crate::vectors::{Blocks, RowsView, View};
+use crate::vectors::{Blocks, Padded, RowsView, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
 pub(crate) const GROUP: usize = 64;
@@ -66,7 +68,9 @@ impl Codes {
     /// Appends the codes of the rows at `slots`, or none if memory is refused; one caller at a time. Runs on the pool that
     /// it is called on.
     pub(crate) fn encode(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
-        self.append(slots.len(), |position, code| self.encoder.encode(rows.given(slots[position]), code))
+        self.append(slots.len(), |position, code| {
+            self.encoder.encode(rows.given(slots[position], &mut Vec::new()), code)
+        })
     }
 
     /// Appends those of the codes of `other` at `indices`, in this order; as [`Codes::encode`].
@@ -148,6 +152,8 @@ pub(crate) struct WeightsBuffer {
     lines: Vec<Line>,
     /// A query's code.
     code: Vec<u8>,
+    /// A row that was widened.
+    pub(crate) row: Padded,
 }
 
 #[derive(Clone, Copy)]

@@ -1,28 +1,32 @@
-//! AVX2 and FMA: sixteen lanes in two registers of eight.
+//! AVX2, FMA and F16C: sixteen lanes in two registers of eight.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
-use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, Panels, SimdLevel, Table};
+use super::kernel::{self, Lanes, Source, Term};
+use super::{Kernels, Panels, SimdLevel, tables};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    level: SimdLevel::Avx2,
-    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { many: many::<Product>, tile: tile::<Product> },
-};
+pub(super) static KERNELS: Kernels = tables!(SimdLevel::Avx2);
 
 /// # Safety
 /// As for [`kernel::many`].
-#[target_feature(enable = "avx2,fma")]
-unsafe fn many<T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn many<T: Term, S: Source>(query: &[f32], rows: &[*const u8], out: &mut [f32]) {
     // SAFETY: the same contract.
-    unsafe { kernel::many::<Pair, T>(query, rows, out) }
+    unsafe { kernel::many::<Pair, T, S>(query, rows, out) }
+}
+
+/// # Safety
+/// As for [`kernel::widen`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn widen<S: Source>(row: *const u8, out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::widen::<Pair, S>(row, out) }
 }
 
 /// # Safety
 /// As for [`kernel::tile`].
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn tile<T: Term>(rows: &[&[f32]], panels: &Panels, out: &mut [f32]) {
     // SAFETY: the same contract.
     unsafe { kernel::tile::<Pair, T, 2, 2>(rows, panels, out) }
@@ -48,6 +52,25 @@ impl Lanes for Pair {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller vouches for AVX2 and sixteen readable values.
         unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the caller vouches for F16C and sixteen readable values.
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
+            Self(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the caller vouches for AVX2 and sixteen readable values.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.cast());
+            let (low, high) = (_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes)));
+            Self(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high))
+        }
     }
 
     #[inline(always)]

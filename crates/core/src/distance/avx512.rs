@@ -4,21 +4,25 @@
 use std::arch::x86_64::*;
 
 use super::avx2::sum_of_eight;
-use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, Panels, SimdLevel, Table};
+use super::kernel::{self, Lanes, Source, Term};
+use super::{Kernels, Panels, SimdLevel, tables};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    level: SimdLevel::Avx512,
-    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { many: many::<Product>, tile: tile::<Product> },
-};
+pub(super) static KERNELS: Kernels = tables!(SimdLevel::Avx512);
 
 /// # Safety
 /// As for [`kernel::many`].
 #[target_feature(enable = "avx512f")]
-unsafe fn many<T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+unsafe fn many<T: Term, S: Source>(query: &[f32], rows: &[*const u8], out: &mut [f32]) {
     // SAFETY: the same contract.
-    unsafe { kernel::many::<__m512, T>(query, rows, out) }
+    unsafe { kernel::many::<__m512, T, S>(query, rows, out) }
+}
+
+/// # Safety
+/// As for [`kernel::widen`].
+#[target_feature(enable = "avx512f")]
+unsafe fn widen<S: Source>(row: *const u8, out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::widen::<__m512, S>(row, out) }
 }
 
 /// # Safety
@@ -46,6 +50,18 @@ impl Lanes for __m512 {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller vouches for AVX-512F and sixteen readable values.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the caller vouches for AVX-512F and sixteen readable values.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the caller vouches for AVX-512F and sixteen readable values.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@
 
 use std::array;
 
-use super::{LANES, Panels, prefetch};
+use super::{BIAS, LANES, Panels, prefetch};
 
 /// Sixteen f32 in registers.
 ///
@@ -17,6 +17,10 @@ pub(super) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// Reads sixteen values; alignment matters for speed only.
     unsafe fn load(from: *const f32) -> Self;
+    /// Reads sixteen values in half precision, none of them infinite or NaN.
+    unsafe fn load_half(from: *const u16) -> Self;
+    /// Reads sixteen bytes.
+    unsafe fn load_bytes(from: *const u8) -> Self;
     /// Writes sixteen values; alignment matters for speed only.
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
@@ -56,57 +60,121 @@ impl Term for Product {
     }
 }
 
+/// What the values of a row are in memory; a register has them in single precision.
+pub(super) trait Source {
+    /// Bytes a value.
+    const BYTES: usize;
+
+    /// Reads sixteen values from the one at `from` on.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; so many values are readable.
+    unsafe fn load<L: Lanes>(from: *const u8) -> L;
+}
+
+pub(super) struct Single;
+pub(super) struct Half;
+pub(super) struct Unsigned;
+/// Bytes that stand [`BIAS`] above their values.
+pub(super) struct Signed;
+
+impl Source for Single {
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const u8) -> L {
+        // SAFETY: the caller's word.
+        unsafe { L::load(from.cast()) }
+    }
+}
+
+impl Source for Half {
+    const BYTES: usize = 2;
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const u8) -> L {
+        // SAFETY: the caller's word.
+        unsafe { L::load_half(from.cast()) }
+    }
+}
+
+impl Source for Unsigned {
+    const BYTES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const u8) -> L {
+        // SAFETY: the caller's word.
+        unsafe { L::load_bytes(from) }
+    }
+}
+
+impl Source for Signed {
+    const BYTES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const u8) -> L {
+        // SAFETY: the caller's word.
+        unsafe { L::load_bytes(from).sub(L::splat(f32::from(BIAS))) }
+    }
+}
+
 /// Rows scored together: enough independent sums to hide the latency of an addition.
 const GROUP: usize = 4;
 /// How many rows ahead of the ones being scored memory is asked for.
 const ROWS_AHEAD: usize = 8;
-/// How much of a coming row is asked for, in values; the hardware's own prefetcher follows a longer row.
-const PREFETCHED: usize = 128;
+/// How many bytes of a coming row are asked for; the hardware's own prefetcher follows a longer row.
+const PREFETCHED: usize = 512;
+/// Bytes that come together.
+const CACHE_LINE: usize = 64;
 
 /// Scores `query` against every row.
 ///
 /// # Safety
 /// The CPU has the instruction set of `L`; `query.len()` is a multiple of 16 and every row is readable for that many
-/// values; `out` is as long as `rows`.
+/// values of `S`; `out` is as long as `rows`.
 #[inline(always)]
-pub(super) unsafe fn many<L: Lanes, T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+pub(super) unsafe fn many<L: Lanes, T: Term, S: Source>(query: &[f32], rows: &[*const u8], out: &mut [f32]) {
     for row in rows.iter().take(ROWS_AHEAD) {
-        prefetch_row(*row, query.len());
+        prefetch_row(*row, query.len() * S::BYTES);
     }
     let mut done = 0;
     while done < rows.len() {
         for row in rows.iter().skip(done + ROWS_AHEAD).take(GROUP) {
-            prefetch_row(*row, query.len());
+            prefetch_row(*row, query.len() * S::BYTES);
         }
         // SAFETY: the group lies within `rows`, whose rows are as long as the query; `out` is as long as `rows`.
         done += unsafe {
             if rows.len() - done >= GROUP {
-                group::<L, T, GROUP>(query, rows.as_ptr().add(done), out.as_mut_ptr().add(done))
+                group::<L, T, S, GROUP>(query, rows.as_ptr().add(done), out.as_mut_ptr().add(done))
             } else {
-                group::<L, T, 1>(query, rows.as_ptr().add(done), out.as_mut_ptr().add(done))
+                group::<L, T, S, 1>(query, rows.as_ptr().add(done), out.as_mut_ptr().add(done))
             }
         };
     }
 }
 
 #[inline(always)]
-fn prefetch_row(row: *const f32, length: usize) {
-    for line in (0..length.min(PREFETCHED)).step_by(LANES) {
-        prefetch(row.wrapping_add(line).cast());
+fn prefetch_row(row: *const u8, bytes: usize) {
+    for line in (0..bytes.min(PREFETCHED)).step_by(CACHE_LINE) {
+        prefetch(row.wrapping_add(line));
     }
 }
 
 /// Scores `G` rows in step and returns `G`. A row's own order of additions is the same at any `G`.
 #[inline(always)]
-unsafe fn group<L: Lanes, T: Term, const G: usize>(query: &[f32], rows: *const *const f32, out: *mut f32) -> usize {
+unsafe fn group<L: Lanes, T: Term, S: Source, const G: usize>(
+    query: &[f32],
+    rows: *const *const u8,
+    out: *mut f32,
+) -> usize {
     // SAFETY: the caller passes `G` readable rows of the query's length, a multiple of 16, and room for `G` results.
     unsafe {
-        let rows: [*const f32; G] = rows.cast::<[*const f32; G]>().read();
+        let rows: [*const u8; G] = rows.cast::<[*const u8; G]>().read();
         let mut sums = [L::zero(); G];
         for at in (0..query.len()).step_by(LANES) {
             let query = L::load(query.as_ptr().add(at));
             for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = T::accumulate(*sum, query, L::load(row.add(at)));
+                *sum = T::accumulate(*sum, query, S::load(row.add(at * S::BYTES)));
             }
         }
         for (g, sum) in sums.into_iter().enumerate() {
@@ -114,6 +182,19 @@ unsafe fn group<L: Lanes, T: Term, const G: usize>(query: &[f32], rows: *const *
         }
     }
     G
+}
+
+/// Writes the values of `row` to `out`.
+///
+/// # Safety
+/// The CPU has the instruction set of `L`; the length of `out` is a multiple of 16, and `row` is readable for that many
+/// values of `S`.
+#[inline(always)]
+pub(super) unsafe fn widen<L: Lanes, S: Source>(row: *const u8, out: &mut [f32]) {
+    for at in (0..out.len()).step_by(LANES) {
+        // SAFETY: sixteen values from `at` on are within both.
+        unsafe { S::load::<L>(row.add(at * S::BYTES)).store(out.as_mut_ptr().add(at)) };
+    }
 }
 
 /// Dimensions summed in registers before they are added to the result: four panels of this depth (16 KiB) stay in the

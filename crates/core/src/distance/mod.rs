@@ -1,6 +1,7 @@
-//! Distances between f32 rows: the best instruction set of this CPU, chosen once at run time.
+//! Distances of rows from f32 vectors: the best instruction set of this CPU, chosen once at run time.
 //!
-//! Rows are padded with zeros to a multiple of sixteen values, so no kernel knows a remainder. The algorithms stand
+//! Rows are padded to a multiple of sixteen values, so no kernel knows a remainder. Whatever their values are in memory,
+//! they are single-precision ones in registers. The algorithms stand
 //! once in [`kernel`], an instruction set's operations in the file of its name, the f64 reference in [`naive`].
 #![allow(unsafe_code)]
 
@@ -9,6 +10,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod bytes;
+mod dtype;
+pub(crate) mod half;
 mod kernel;
 pub(crate) mod naive;
 #[cfg(target_arch = "aarch64")]
@@ -21,17 +24,21 @@ mod tests;
 use std::env;
 use std::sync::OnceLock;
 
+pub use dtype::Dtype;
 pub(crate) use panels::Panels;
 
 /// What row lengths are padded to, in values.
 pub(crate) const LANES: usize = 16;
+
+/// What a byte stands above its number, where it stands for a signed one.
+pub(crate) const BIAS: u8 = 128;
 
 /// An instruction set that kernels are written for. Of those that a CPU has, a later one is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SimdLevel {
     /// Whatever the compiler makes of plain Rust.
     Scalar,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512F.
     Avx512,
@@ -60,7 +67,9 @@ impl SimdLevel {
         match self {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => is_x86_feature_detected!("avx512f"),
             #[cfg(target_arch = "aarch64")]
@@ -90,13 +99,72 @@ pub(crate) struct Kernels {
     level: SimdLevel,
     l2: Table,
     dot: Table,
+    widen: ByDtype<Widen>,
 }
+
+type Many = unsafe fn(&[f32], &[*const u8], &mut [f32]);
+type Widen = unsafe fn(*const u8, &mut [f32]);
 
 /// The kernels of one measure.
 struct Table {
-    many: unsafe fn(&[f32], &[*const f32], &mut [f32]),
+    many: ByDtype<Many>,
     tile: unsafe fn(&[&[f32]], &Panels, &mut [f32]),
 }
+
+/// One kernel for each type of values in memory.
+struct ByDtype<K> {
+    single: K,
+    half: K,
+    signed: K,
+    unsigned: K,
+}
+
+impl<K: Copy> ByDtype<K> {
+    fn of(&self, dtype: Dtype) -> K {
+        match dtype {
+            Dtype::F32 => self.single,
+            Dtype::F16 => self.half,
+            Dtype::I8 => self.signed,
+            Dtype::U8 => self.unsigned,
+        }
+    }
+}
+
+/// The kernels of a level, from its functions `many`, `tile` and `widen`.
+macro_rules! tables {
+    ($level:expr) => {{
+        use super::kernel::{Half, Product, Signed, Single, SquaredDifference, Unsigned};
+        use super::{ByDtype, Table};
+        Kernels {
+            level: $level,
+            l2: Table {
+                many: ByDtype {
+                    single: many::<SquaredDifference, Single>,
+                    half: many::<SquaredDifference, Half>,
+                    signed: many::<SquaredDifference, Signed>,
+                    unsigned: many::<SquaredDifference, Unsigned>,
+                },
+                tile: tile::<SquaredDifference>,
+            },
+            dot: Table {
+                many: ByDtype {
+                    single: many::<Product, Single>,
+                    half: many::<Product, Half>,
+                    signed: many::<Product, Signed>,
+                    unsigned: many::<Product, Unsigned>,
+                },
+                tile: tile::<Product>,
+            },
+            widen: ByDtype {
+                single: widen::<Single>,
+                half: widen::<Half>,
+                signed: widen::<Signed>,
+                unsigned: widen::<Unsigned>,
+            },
+        }
+    }};
+}
+use tables;
 
 /// Best first. Private, since a reference to one must prove support.
 static LEVELS: &[&Kernels] = &[
@@ -128,16 +196,28 @@ impl Kernels {
         self.level
     }
 
-    /// Compares `query` with every row and writes the results in the rows' order. Rows may lie anywhere: the memory
-    /// of coming ones is asked for while one is scored.
+    /// Compares `query` with every row, of values of `dtype`, and writes the results in the rows' order. Rows may lie
+    /// anywhere: the memory of coming ones is asked for while one is scored. A value has the same part in the result
+    /// whatever its type is.
     ///
     /// # Safety
-    /// Every row is readable for `query.len()` values, which is a multiple of 16. Rows aligned to 64 bytes are faster.
-    pub(crate) unsafe fn many(&self, raw: Raw, query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+    /// Every row is readable for `query.len()` values, which is a multiple of 16. Rows aligned to 64 bytes are faster,
+    /// and those of f32 must be aligned as f32 are.
+    pub(crate) unsafe fn many(&self, raw: Raw, dtype: Dtype, query: &[f32], rows: &[*const u8], out: &mut [f32]) {
         debug_assert_eq!(query.len() % LANES, 0, "a padded query");
         assert_eq!(rows.len(), out.len(), "a result for every row");
         // SAFETY: the CPU has the level of every reachable value; the lengths were checked or are the caller's word.
-        unsafe { (self.table(raw).many)(query, rows, out) }
+        unsafe { (self.table(raw).many.of(dtype))(query, rows, out) }
+    }
+
+    /// Writes the values of a row in single precision.
+    ///
+    /// # Safety
+    /// The row is readable for `out.len()` values of `dtype`, a multiple of 16, aligned as for [`Kernels::many`].
+    pub(crate) unsafe fn widen(&self, dtype: Dtype, row: *const u8, out: &mut [f32]) {
+        assert_eq!(out.len() % LANES, 0, "a padded row");
+        // SAFETY: the CPU has the level of every reachable value; the lengths were checked or are the caller's word.
+        unsafe { (self.widen.of(dtype))(row, out) }
     }
 
     /// Compares every row with every packed column: `out[row * panels.width() + column]`. What it writes to the columns

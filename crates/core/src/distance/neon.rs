@@ -3,21 +3,25 @@
 
 use std::arch::aarch64::*;
 
-use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, Panels, SimdLevel, Table};
+use super::kernel::{self, Lanes, Source, Term};
+use super::{Kernels, Panels, SimdLevel, half, tables};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    level: SimdLevel::Neon,
-    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { many: many::<Product>, tile: tile::<Product> },
-};
+pub(super) static KERNELS: Kernels = tables!(SimdLevel::Neon);
 
 /// # Safety
 /// As for [`kernel::many`].
 #[target_feature(enable = "neon")]
-unsafe fn many<T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+unsafe fn many<T: Term, S: Source>(query: &[f32], rows: &[*const u8], out: &mut [f32]) {
     // SAFETY: the same contract.
-    unsafe { kernel::many::<Quad, T>(query, rows, out) }
+    unsafe { kernel::many::<Quad, T, S>(query, rows, out) }
+}
+
+/// # Safety
+/// As for [`kernel::widen`].
+#[target_feature(enable = "neon")]
+unsafe fn widen<S: Source>(row: *const u8, out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::widen::<Quad, S>(row, out) }
 }
 
 /// # Safety
@@ -44,6 +48,21 @@ impl Quad {
     }
 }
 
+/// As [`half::widen`](super::half::widen): the instruction for it needs a type that Rust has not yet.
+///
+/// # Safety
+/// The CPU has NEON.
+#[inline(always)]
+unsafe fn widened(bits: uint32x4_t) -> float32x4_t {
+    // SAFETY: the caller vouches for NEON.
+    unsafe {
+        let magnitude = vshlq_n_u32::<13>(vandq_u32(bits, vdupq_n_u32(0x7FFF)));
+        let value = vmulq_f32(vreinterpretq_f32_u32(magnitude), vdupq_n_f32(half::UNIT));
+        let sign = vshlq_n_u32::<16>(vandq_u32(bits, vdupq_n_u32(0x8000)));
+        vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(value), sign))
+    }
+}
+
 impl Lanes for Quad {
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -62,6 +81,26 @@ impl Lanes for Quad {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller vouches for NEON and sixteen readable values.
         unsafe { Self(vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the caller vouches for NEON and sixteen readable values.
+        unsafe {
+            let four = |at: usize| widened(vmovl_u16(vld1_u16(from.add(at))));
+            Self(four(0), four(4), four(8), four(12))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the caller vouches for NEON and sixteen readable values.
+        unsafe {
+            let bytes = vld1q_u8(from);
+            let (low, high) = (vmovl_u8(vget_low_u8(bytes)), vmovl_u8(vget_high_u8(bytes)));
+            let four = |numbers| vcvtq_f32_u32(vmovl_u16(numbers));
+            Self(four(vget_low_u16(low)), four(vget_high_u16(low)), four(vget_low_u16(high)), four(vget_high_u16(high)))
+        }
     }
 
     #[inline(always)]

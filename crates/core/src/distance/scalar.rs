@@ -3,20 +3,23 @@
 
 use std::array;
 
-use super::kernel::{self, Lanes, Product, SquaredDifference, Term};
-use super::{Kernels, LANES, Panels, SimdLevel, Table};
+use super::kernel::{self, Lanes, Source, Term};
+use super::{Kernels, LANES, Panels, SimdLevel, half, tables};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    level: SimdLevel::Scalar,
-    l2: Table { many: many::<SquaredDifference>, tile: tile::<SquaredDifference> },
-    dot: Table { many: many::<Product>, tile: tile::<Product> },
-};
+pub(super) static KERNELS: Kernels = tables!(SimdLevel::Scalar);
 
 /// # Safety
 /// As for [`kernel::many`].
-unsafe fn many<T: Term>(query: &[f32], rows: &[*const f32], out: &mut [f32]) {
+unsafe fn many<T: Term, S: Source>(query: &[f32], rows: &[*const u8], out: &mut [f32]) {
     // SAFETY: the same contract.
-    unsafe { kernel::many::<Array, T>(query, rows, out) }
+    unsafe { kernel::many::<Array, T, S>(query, rows, out) }
+}
+
+/// # Safety
+/// As for [`kernel::widen`].
+unsafe fn widen<S: Source>(row: *const u8, out: &mut [f32]) {
+    // SAFETY: the same contract.
+    unsafe { kernel::widen::<Array, S>(row, out) }
 }
 
 /// # Safety
@@ -44,6 +47,18 @@ impl Lanes for Array {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller passes sixteen readable values.
         Self(unsafe { from.cast::<[f32; LANES]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the caller passes sixteen readable values, which may be unaligned.
+        Self(unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(half::widen))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the caller passes sixteen readable values.
+        Self(unsafe { from.cast::<[u8; LANES]>().read() }.map(f32::from))
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 use std::iter;
 
-use super::{Kernels, LANES, Panels, Raw, SimdLevel, choose, naive};
+use super::{BIAS, Dtype, Kernels, LANES, Panels, Raw, SimdLevel, choose, half, naive};
 use crate::Error;
 
 const RAWS: [Raw; 2] = [Raw::L2, Raw::Dot];
@@ -83,10 +83,10 @@ impl Rows {
 
 fn many(kernels: &Kernels, raw: Raw, query: &[f32], rows: &[&[f32]]) -> Vec<f32> {
     assert!(rows.iter().all(|row| row.len() == query.len()));
-    let pointers: Vec<*const f32> = rows.iter().map(|row| row.as_ptr()).collect();
+    let pointers: Vec<*const u8> = rows.iter().map(|row| row.as_ptr().cast()).collect();
     let mut out = vec![f32::NAN; rows.len()];
     // SAFETY: the rows are borrowed slices of the query's padded length.
-    unsafe { kernels.many(raw, query, &pointers, &mut out) };
+    unsafe { kernels.many(raw, Dtype::F32, query, &pointers, &mut out) };
     out
 }
 
@@ -268,6 +268,80 @@ fn levels_that_fuse_agree_bit_for_bit() {
                 .map(|kernels| (bits(&many(kernels, raw, rows[0], &rows)), bits(&tile(kernels, raw, &rows, &panels))));
             if let Some(first) = answers.next() {
                 assert!(answers.all(|other| other == first), "{raw:?} {dimensions}");
+            }
+        }
+    }
+}
+
+/// Values that `dtype` has exactly, and their bytes.
+fn stored(random: &mut Random, dtype: Dtype, length: usize) -> (Vec<f32>, Vec<u8>) {
+    let whole = |random: &mut Random| match random.below(8) {
+        0 => 0u8,
+        1 => 255,
+        _ => random.below(256) as u8,
+    };
+    let mut values = Vec::new();
+    let mut bytes = Vec::new();
+    for _ in 0..length {
+        match dtype {
+            Dtype::F32 => {
+                values.push(random.value(Kind::Plain));
+                bytes.extend(values[values.len() - 1].to_ne_bytes());
+            }
+            Dtype::F16 => {
+                let kind = [Kind::Plain, Kind::Tiny][random.below(2)];
+                let half = half::narrow(random.value(kind) * [1.0, 60_000.0][random.below(2)]);
+                values.push(half::widen(half));
+                bytes.extend(half.to_ne_bytes());
+            }
+            Dtype::I8 | Dtype::U8 => {
+                let byte = whole(random);
+                let bias = if dtype == Dtype::I8 { f32::from(BIAS) } else { 0.0 };
+                values.push(f32::from(byte) - bias);
+                bytes.push(byte);
+            }
+        }
+    }
+    (values, bytes)
+}
+
+#[test]
+fn rows_of_every_type_have_the_distances_of_their_values() {
+    let mut random = Random(7);
+    for dimensions in (1..=130usize).chain([384, 1_000, 65_536]) {
+        let length = dimensions.next_multiple_of(LANES);
+        let query = random.rows(1, dimensions, Kind::Plain);
+        let query: Vec<f32> = query.slices()[0].iter().map(|value| value * 100.0).collect();
+        for dtype in Dtype::ALL {
+            let (values, bytes): (Vec<_>, Vec<_>) = (0..6).map(|_| stored(&mut random, dtype, length)).unzip();
+            // Aligned as f32 are, and no better.
+            let words: Vec<Vec<f32>> = bytes
+                .iter()
+                .map(|bytes| {
+                    let words = bytes.as_chunks::<4>().0.iter().map(|&word| f32::from_ne_bytes(word));
+                    std::iter::once(0.0).chain(words).collect()
+                })
+                .collect();
+            let pointers: Vec<*const u8> = words.iter().map(|words| words[1..].as_ptr().cast()).collect();
+            let slices: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+            for kernels in Kernels::available() {
+                let mut widened = vec![f32::NAN; length];
+                for (&pointer, values) in pointers.iter().zip(&values) {
+                    // SAFETY: the row has `length` values.
+                    unsafe { kernels.widen(dtype, pointer, &mut widened) };
+                    assert_eq!(bits(&widened), bits(values), "{dtype:?} {:?}", kernels.level());
+                }
+                for raw in RAWS {
+                    let mut out = vec![f32::NAN; pointers.len()];
+                    // SAFETY: the rows have the query's length.
+                    unsafe { kernels.many(raw, dtype, &query, &pointers, &mut out) };
+                    assert_eq!(bits(&out), bits(&many(kernels, raw, &query, &slices)), "{dtype:?} {dimensions}");
+                    for (&got, row) in out.iter().zip(&slices) {
+                        check(got, raw, &query, row, additions_of_many(length), || {
+                            format!("many {:?} {raw:?} {dtype:?} {dimensions}", kernels.level())
+                        });
+                    }
+                }
             }
         }
     }

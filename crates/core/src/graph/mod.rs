@@ -16,6 +16,7 @@ mod scratch;
 mod search;
 mod survey;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(crate) use bulk::{Bulk, Shape};
@@ -74,9 +75,9 @@ impl Entry {
 }
 
 impl Graph {
-    /// Without nodes; these will be compared by codes if there is an encoder.
-    pub(crate) fn new(m: usize, seed: u64, encoder: Option<Encoder>) -> Self {
-        Self::of(m, seed, false, Points::new(encoder))
+    /// Of `rows`, without nodes; these will be compared by codes if there is an encoder.
+    pub(crate) fn new(m: usize, seed: u64, rows: Arc<Rows>, encoder: Option<Encoder>) -> Self {
+        Self::of(m, seed, false, Points::new(rows, encoder))
     }
 
     /// With nodes that have no lists yet; whether it is begun by a bulk build.
@@ -124,6 +125,15 @@ impl Graph {
         &self.points
     }
 
+    pub(crate) fn points_mut(&mut self) -> &mut Points {
+        &mut self.points
+    }
+
+    /// The rows that nodes stand for.
+    pub(crate) fn rows(&self) -> &Arc<Rows> {
+        self.points.rows()
+    }
+
     pub(crate) fn encoder(&self) -> Option<&Encoder> {
         self.points.encoder()
     }
@@ -134,14 +144,14 @@ impl Graph {
     }
 
     /// The graph as it is now.
-    pub(crate) fn view<'a>(&'a self, rows: &'a Rows) -> GraphView<'a> {
+    pub(crate) fn view(&self) -> GraphView<'_> {
         // The entry point first: its row and its lists are in the views that are taken after it.
         let entry = Entry::unpack(self.entry.load(Ordering::Acquire));
         GraphView {
             m: self.m,
             seed: self.seed,
             entry,
-            points: self.points.view(rows),
+            points: self.points.view(),
             base: self.base.view(),
             places: self.places.shared(),
             upper: self.upper.view(),
@@ -149,9 +159,9 @@ impl Graph {
     }
 
     /// The graph as it is now under each of the distances that it is built by.
-    fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<GraphView<'a>> {
-        let view = self.view(rows);
-        self.points.building_views(rows).into_iter().map(|points| GraphView { points, ..view }).collect()
+    fn building_views(&self) -> Vec<GraphView<'_>> {
+        let view = self.view();
+        self.points.building_views().into_iter().map(|points| GraphView { points, ..view }).collect()
     }
 
     /// Nodes on each level that has any.

@@ -1,43 +1,54 @@
-//! What a graph compares: the rows of its nodes, as 8-bit codes or, where those lose too much, as they are.
+//! What a graph compares: the rows of its nodes, as 8-bit codes or, where those lose too much, as they are. Rows of whole
+//! numbers are their own codes.
 //!
 //! Nodes are numbered in the order in which they came into the graph; each stands for a slot.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
-use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer};
+use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer, WholeView};
 use crate::distance::Panels;
 use crate::distance::bytes::{BytePanels, COLUMNS, Near};
 use crate::error::Result;
 use crate::topk::Key;
-use crate::vectors::{Blocks, Query, Rows, RowsView, View, pack};
+use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View, pack};
 
-/// Nodes whose slots fit on the stack.
+/// Nodes whose places fit on the stack.
 const GROUP: usize = 64;
 
 pub(crate) struct Points {
+    rows: Arc<Rows>,
     /// The slot of each node.
     slots: Blocks<u32>,
     codes: Option<Codes>,
+    /// Nodes below it are where the rows of their numbers are.
+    arranged: usize,
 }
 
 /// The nodes that were there when it was taken, under one of the distances that a graph is built by.
 #[derive(Clone, Copy)]
 pub(crate) struct PointsView<'a> {
     slots: View<'a, u32>,
+    rows: RowsView<'a>,
     kind: Kind<'a>,
     encoder: Option<&'a Encoder>,
+    arranged: usize,
 }
 
 #[derive(Clone, Copy)]
 enum Kind<'a> {
     Codes(CodesView<'a>),
-    Rows(RowsView<'a>),
+    Whole(WholeView<'a>),
+    Rows,
 }
 
 /// What nodes are compared with.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<'a> {
+    /// As a code.
     Codes(Weights<'a>),
+    /// As it is.
     Row(Query<'a>),
 }
 
@@ -45,14 +56,22 @@ pub(crate) enum Target<'a> {
 #[derive(Default)]
 pub(crate) struct PointPanels {
     bytes: BytePanels,
+    /// Those of rows that are their own codes, where the columns need them.
+    inverse_norms: Vec<f32>,
     floats: Panels,
     nodes: Vec<u32>,
+    rows: Vec<Padded>,
 }
 
 impl Points {
-    /// None yet; compared by codes if there is an encoder.
-    pub(crate) fn new(encoder: Option<Encoder>) -> Self {
-        Self { slots: Blocks::new("links", 1), codes: encoder.map(Codes::new) }
+    /// None yet, of `rows`; compared by codes if there is an encoder.
+    pub(crate) fn new(rows: Arc<Rows>, encoder: Option<Encoder>) -> Self {
+        Self { rows, slots: Blocks::new("links", 1), codes: encoder.map(Codes::new), arranged: 0 }
+    }
+
+    /// The rows that nodes stand for.
+    pub(crate) fn rows(&self) -> &Arc<Rows> {
+        &self.rows
     }
 
     pub(crate) fn encoder(&self) -> Option<&Encoder> {
@@ -64,24 +83,50 @@ impl Points {
     }
 
     /// Makes the rows at `slots` nodes, after those that are there. Runs on the build threads; one caller at a time.
-    pub(crate) fn append(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
+    pub(crate) fn append(&self, slots: &[u32]) -> Result<()> {
         if let Some(codes) = &self.codes {
             // Codes may be there already, of a call that was refused memory for the slots.
             let encoded = (codes.len() - self.slots.len()).min(slots.len());
-            codes.encode(rows, &slots[encoded..])?;
+            codes.encode(self.rows.view(), &slots[encoded..])?;
         }
         self.append_slots(slots.len(), |position| slots[position])
     }
 
+    /// Makes the rows at `slots` its nodes, of which it has none yet, for a graph of all rows of the slots below `end`. Runs
+    /// on the build threads.
+    pub(crate) fn enter(&mut self, slots: &[u32], end: usize) -> Result<()> {
+        self.append(slots)?;
+        self.arrange(end)
+    }
+
     /// The same nodes in another order: node `i` becomes what node `order[i]` was. Runs on the build threads.
     pub(crate) fn reordered(&self, order: &[u32]) -> Result<Self> {
-        let reordered = Self::new(self.encoder().cloned());
+        let reordered = Self::new(self.rows.clone(), self.encoder().cloned());
         if let (Some(from), Some(to)) = (&self.codes, &reordered.codes) {
             to.copy(from.view(Measure::Euclidean), order)?;
         }
         let slots = self.slots.view();
         reordered.append_slots(order.len(), |position| slots.block(order[position] as usize)[0])?;
         Ok(reordered)
+    }
+
+    /// As [`Points::reordered`], for a graph of all rows of the slots below `end`.
+    pub(crate) fn arranged(&self, order: &[u32], end: usize) -> Result<Self> {
+        let mut points = self.reordered(order)?;
+        points.arrange(end)?;
+        Ok(points)
+    }
+
+    /// Where rows are their own codes, has them in the order of the nodes, as other codes are: a copy of all of the slots
+    /// below `end`.
+    fn arrange(&mut self, end: usize) -> Result<()> {
+        if !self.rows.space().dtype().is_whole() {
+            return Ok(());
+        }
+        let slots = self.slots.view();
+        let rows = self.rows.arranged((0..slots.len()).map(|node| slots.block(node)[0]), end)?;
+        (self.arranged, self.rows) = (slots.len(), Arc::new(rows));
+        Ok(())
     }
 
     fn append_slots(&self, count: usize, slot: impl Fn(usize) -> u32 + Sync) -> Result<()> {
@@ -92,22 +137,24 @@ impl Points {
     }
 
     /// The nodes by what answers are ordered by.
-    pub(crate) fn view<'a>(&'a self, rows: &'a Rows) -> PointsView<'a> {
-        self.view_by(rows.view())
+    pub(crate) fn view(&self) -> PointsView<'_> {
+        // The slots first: what is seen of rows and codes after them is at least as new.
+        let slots = self.slots.view();
+        self.view_by(slots, self.rows.view())
     }
 
     /// The nodes under each of the distances that a graph is built by (see [`Rows::building_views`]).
-    pub(crate) fn building_views<'a>(&'a self, rows: &'a Rows) -> Vec<PointsView<'a>> {
-        rows.building_views().into_iter().map(|rows| self.view_by(rows)).collect()
+    pub(crate) fn building_views(&self) -> Vec<PointsView<'_>> {
+        let slots = self.slots.view();
+        self.rows.building_views().into_iter().map(|rows| self.view_by(slots, rows)).collect()
     }
 
     /// The nodes under the distance of `rows`.
-    fn view_by<'a>(&'a self, rows: RowsView<'a>) -> PointsView<'a> {
-        // The slots first: what is seen of the codes after them is at least as new.
-        let slots = self.slots.view();
+    fn view_by<'a>(&'a self, slots: View<'a, u32>, rows: RowsView<'a>) -> PointsView<'a> {
         let measure = Measure::of(rows.space().metric());
-        let kind = self.codes.as_ref().map_or(Kind::Rows(rows), |codes| Kind::Codes(codes.view(measure)));
-        PointsView { slots, kind, encoder: self.encoder() }
+        let codes = self.codes.as_ref().map(|codes| Kind::Codes(codes.view(measure)));
+        let kind = codes.or_else(|| WholeView::of(rows).map(Kind::Whole)).unwrap_or(Kind::Rows);
+        PointsView { slots, rows, kind, encoder: self.encoder(), arranged: self.arranged }
     }
 
     /// Bytes of the codes, and of the slots.
@@ -127,6 +174,12 @@ impl<'a> PointsView<'a> {
         self.slots.block(node as usize)[0]
     }
 
+    /// Where the row of `node` is.
+    #[inline]
+    fn place(&self, node: u32) -> u32 {
+        if (node as usize) < self.arranged { node } else { self.rows.place(self.slot(node)) }
+    }
+
     /// `node` as what others are compared with.
     pub(crate) fn target<'t>(&self, node: u32, buffer: &'t mut WeightsBuffer) -> Target<'t>
     where
@@ -134,29 +187,34 @@ impl<'a> PointsView<'a> {
     {
         match self.kind {
             Kind::Codes(codes) => Target::Codes(codes.weights(node, buffer)),
-            Kind::Rows(rows) => Target::Row(rows.query(self.slot(node))),
+            Kind::Whole(whole) => Target::Codes(whole.weights(self.place(node), buffer)),
+            Kind::Rows => Target::Row(self.rows.query(self.slot(node), &mut buffer.row)),
         }
     }
 
     /// A query as what nodes are compared with.
     pub(crate) fn foreign<'t>(&self, query: Query<'t>, buffer: &'t mut WeightsBuffer) -> Target<'t> {
-        match (self.kind, self.encoder) {
-            (Kind::Codes(codes), Some(encoder)) => Target::Codes(codes.encoded(encoder, query.values, buffer)),
-            _ => Target::Row(query),
-        }
+        let weights = match (self.kind, self.encoder) {
+            (Kind::Codes(codes), Some(encoder)) => Some(codes.encoded(encoder, query.values, buffer)),
+            (Kind::Whole(whole), _) => whole.foreign(query.values, query.inverse_norm, buffer),
+            _ => None,
+        };
+        weights.map_or(Target::Row(query), Target::Codes)
     }
 
     /// The distances of `nodes` from `target`, into `distances` (of the same length).
     #[inline]
     pub(crate) fn score(&self, target: Target<'_>, nodes: &[u32], distances: &mut [f32]) {
-        match (self.kind, target) {
-            (Kind::Codes(codes), Target::Codes(weights)) => codes.score(weights, nodes, distances),
-            (Kind::Rows(rows), Target::Row(query)) => {
-                for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
-                    rows.score(query, &self.slots_of(nodes)[..nodes.len()], distances);
-                }
+        if let (Kind::Codes(codes), Target::Codes(weights)) = (self.kind, target) {
+            return codes.score(weights, nodes, distances);
+        }
+        for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
+            let places = &self.places_of(nodes)[..nodes.len()];
+            match (self.kind, target) {
+                (Kind::Whole(whole), Target::Codes(weights)) => whole.score(weights, places, distances),
+                (_, Target::Row(query)) => self.rows.score_places(query, places, distances),
+                _ => debug_assert!(false, "a target is of the kind of its points"),
             }
-            _ => debug_assert!(false, "a target is of the kind of its points"),
         }
     }
 
@@ -171,11 +229,19 @@ impl<'a> PointsView<'a> {
     pub(crate) fn pack(&self, nodes: &[u32], panels: &mut PointPanels) -> Result<()> {
         match self.kind {
             Kind::Codes(codes) => codes.pack(nodes, &mut panels.bytes),
-            Kind::Rows(rows) => {
+            Kind::Whole(whole) => {
+                panels.nodes.clear();
+                panels.nodes.extend(nodes.iter().map(|&node| self.place(node)));
+                whole.pack(&panels.nodes, &mut panels.bytes, &mut panels.inverse_norms)
+            }
+            Kind::Rows => {
                 panels.nodes.clear();
                 panels.nodes.extend_from_slice(nodes);
-                let columns: Vec<Query<'_>> = nodes.iter().map(|&node| rows.query(self.slot(node))).collect();
-                pack(&columns, &mut panels.floats)
+                panels.rows.resize_with(nodes.len(), Padded::default);
+                for (&node, row) in nodes.iter().zip(&mut panels.rows) {
+                    self.rows.query(self.slot(node), row);
+                }
+                pack(&self.columns(&panels.nodes, &panels.rows), &mut panels.floats)
             }
         }
     }
@@ -185,61 +251,82 @@ impl<'a> PointsView<'a> {
         near.reset(k, &panels.bytes);
     }
 
+    /// The rows of `nodes` as queries; `rows` holds those that had to be widened.
+    fn columns<'t>(&self, nodes: &[u32], rows: &'t [Padded]) -> Vec<Query<'t>>
+    where
+        'a: 't,
+    {
+        nodes.iter().zip(rows).map(|(&node, row)| self.rows.column(self.slot(node), row)).collect()
+    }
+
     /// The stride of a row of [`PointsView::tile`].
     pub(crate) fn width(&self, panels: &PointPanels) -> usize {
         match self.kind {
-            Kind::Codes(_) => panels.bytes.width(),
-            Kind::Rows(_) => panels.floats.width(),
+            Kind::Codes(_) | Kind::Whole(_) => panels.bytes.width(),
+            Kind::Rows => panels.floats.width(),
         }
     }
 
     /// The distances of `nodes` from all columns, row-major with a stride of [`PointsView::width`]. Columns that fill up
     /// the last panel are infinitely far.
     pub(crate) fn tile(&self, nodes: &[u32], panels: &PointPanels, distances: &mut [f32]) {
-        match self.kind {
-            Kind::Codes(codes) => codes.tile(nodes, &panels.bytes, distances),
-            Kind::Rows(rows) => {
-                let columns: Vec<Query<'_>> = panels.nodes.iter().map(|&node| rows.query(self.slot(node))).collect();
-                let width = panels.floats.width();
-                for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
-                    rows.tile(&self.slots_of(nodes)[..nodes.len()], &columns, &panels.floats, distances);
-                }
-                distances.chunks_mut(width).for_each(|distances| distances[columns.len()..].fill(f32::INFINITY));
+        let width = self.width(panels);
+        let columns = match self.kind {
+            Kind::Codes(codes) => return codes.tile(nodes, &panels.bytes, distances),
+            Kind::Whole(_) => Vec::new(),
+            Kind::Rows => self.columns(&panels.nodes, &panels.rows),
+        };
+        for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
+            let places = &self.places_of(nodes)[..nodes.len()];
+            if let Kind::Whole(whole) = self.kind {
+                whole.tile(places, &panels.bytes, &panels.inverse_norms, distances);
+                continue;
             }
+            self.rows.tile(places, &columns, &panels.floats, distances);
+            distances.chunks_mut(width).for_each(|distances| distances[columns.len()..].fill(f32::INFINITY));
         }
     }
 
     /// The distances of all columns of `panels`, which are `nodes`, from each other, as [`PointsView::tile`] has them; not
     /// computed (false) where there is no faster way than row by row, or there are many.
     pub(crate) fn square(&self, nodes: &[u32], panels: &PointPanels, distances: &mut Vec<f32>) -> bool {
-        match self.kind {
-            Kind::Codes(codes) if nodes.len() <= GROUP => {
-                distances.resize(nodes.len() * panels.bytes.width(), 0.0);
-                codes.square(nodes, &panels.bytes, distances);
-                true
-            }
-            _ => false,
+        if nodes.len() > GROUP || !self.has_codes() {
+            return false;
         }
+        distances.resize(nodes.len() * panels.bytes.width(), 0.0);
+        match self.kind {
+            Kind::Codes(codes) => codes.square(nodes, &panels.bytes, distances),
+            Kind::Whole(whole) => whole.square(&self.places_of(nodes)[..nodes.len()], &panels.bytes, distances),
+            Kind::Rows => return false,
+        }
+        true
     }
 
     /// Whether [`PointsView::near`] may be used.
     pub(crate) fn has_codes(&self) -> bool {
-        matches!(self.kind, Kind::Codes(_))
+        match self.kind {
+            Kind::Codes(_) => true,
+            Kind::Whole(whole) => whole.is_direct(),
+            Kind::Rows => false,
+        }
     }
 
     /// Finds the nearest of `nodes`, all columns of `panels`, that are columns of `panel`: a step of [`Near`].
     pub(crate) fn near(&self, nodes: &[u32], panels: &PointPanels, panel: usize, near: &mut Near) {
-        let Kind::Codes(codes) = self.kind else {
-            return debug_assert!(false, "only codes are compared in steps");
-        };
         let rows = &nodes[panel * COLUMNS..];
-        codes.near(&rows[..rows.len().min(COLUMNS)], &panels.bytes, panel, near);
+        let rows = &rows[..rows.len().min(COLUMNS)];
+        match self.kind {
+            Kind::Codes(codes) => codes.near(rows, &panels.bytes, panel, near),
+            Kind::Whole(whole) => whole.near(&self.places_of(rows)[..rows.len()], &panels.bytes, panel, near),
+            Kind::Rows => debug_assert!(false, "only codes are compared in steps"),
+        }
     }
 
-    /// The slots of at most [`GROUP`] nodes.
-    fn slots_of(&self, nodes: &[u32]) -> [u32; GROUP] {
-        let mut slots = [0; GROUP];
-        slots.iter_mut().zip(nodes).for_each(|(slot, &node)| *slot = self.slot(node));
-        slots
+    /// The places of at most [`GROUP`] nodes.
+    #[inline]
+    fn places_of(&self, nodes: &[u32]) -> [u32; GROUP] {
+        let mut places = [0; GROUP];
+        places.iter_mut().zip(nodes).for_each(|(place, &node)| *place = self.place(node));
+        places
     }
 }

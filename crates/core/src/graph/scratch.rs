@@ -69,6 +69,8 @@ pub(crate) struct Scratch {
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,
     pub(crate) query: Padded,
+    /// A row in single precision.
+    pub(crate) row: Vec<f32>,
     pub(crate) weights: WeightsBuffer,
     pub(crate) top: TopK,
     pub(crate) selector: Selector,

@@ -6,7 +6,7 @@ use crate::codes::Encoder;
 use crate::options::Metric;
 use crate::pools::Turns;
 use crate::topk::{Key, TopK};
-use crate::vectors::RowsView;
+use crate::vectors::{Padded, RowsView};
 
 /// M before anything is known of the data.
 pub(crate) const DEFAULT_M: usize = 16;
@@ -54,23 +54,24 @@ struct Neighborhood {
 impl Survey {
     /// Looks at the rows below `len`, and at their codes. Runs on the build threads, each work unit in a turn; `None` if
     /// it was stopped.
-    pub(crate) fn of(rows: RowsView<'_>, len: usize, encoder: &Encoder, turns: Turns<'_>) -> Option<Self> {
+    pub(crate) fn of(rows: RowsView<'_>, len: usize, encoder: Option<&Encoder>, turns: Turns<'_>) -> Option<Self> {
         let among = len.min(AMONG);
         let step = |count: usize| (len / count.max(1)).max(1);
         let others: Vec<u32> = (0..len as u32).step_by(step(among)).collect();
         let others: Vec<&[u32]> = others.chunks(UNIT.div_ceil(rows.space().dimensions())).collect();
         let samples = (0..len as u32).into_par_iter().step_by(step(SAMPLES));
-        let neighborhoods = samples.map_init(TopK::default, |top, sample| {
+        let neighborhoods = samples.map_init(Default::default, |(top, query, row): &mut (TopK, Padded, _), sample| {
+            let query = rows.query(sample, query);
             top.reset(NEIGHBORS);
             for others in &others {
                 let _turn = turns.next()?;
-                crate::flat::scan(rows, rows.query(sample), others.iter().copied(), |key| {
+                crate::flat::scan(rows, query, others.iter().copied(), |key| {
                     if key.slot() != sample && key.distance() > 0.0 {
                         top.push(key);
                     }
                 });
             }
-            let error = encoder.error(rows.given(sample));
+            let error = encoder.map_or(0.0, |encoder| encoder.error(rows.given(sample, row)));
             Some(Neighborhood::of(top.sorted(), error, rows.space().metric()))
         });
         let neighborhoods: Vec<Option<Neighborhood>> = neighborhoods.collect::<Option<_>>()?;
@@ -154,7 +155,7 @@ mod tests {
     fn survey(rows: RowsView<'_>) -> Survey {
         let pools = Pools::new(Some(2)).unwrap();
         let encoder = Encoder::train(rows, rows.space().metric(), rows.len());
-        pools.build(|| Survey::of(rows, rows.len(), &encoder, pools.turns(&|| false))).unwrap()
+        pools.build(|| Survey::of(rows, rows.len(), Some(&encoder), pools.turns(&|| false))).unwrap()
     }
 
     /// Whether codes tell rows of 8 normal values apart, every second of which is moved by `distance`.
@@ -229,7 +230,7 @@ mod tests {
         let look = |turns| {
             asked.store(0, Ordering::Relaxed);
             let stopped = || asked.fetch_add(1, Ordering::Relaxed) >= turns;
-            pools.build(|| Survey::of(rows.view(), 300, &encoder, pools.turns(&stopped)).is_some())
+            pools.build(|| Survey::of(rows.view(), 300, Some(&encoder), pools.turns(&stopped)).is_some())
         };
         assert_eq!((look(7), asked.load(Ordering::Relaxed)), (false, 8));
         assert!(look(usize::MAX));

@@ -137,8 +137,11 @@ impl Job {
     /// Answers the queries from number `first` on.
     fn run(&self, first: usize, queries: &[f32]) -> Result<()> {
         self.work.check()?;
-        let padded: Vec<Padded> =
-            queries.chunks(self.inner.options.dimensions).map(Padded::of).collect::<Result<_>>()?;
+        let filler = self.state.rows().space().filler();
+        let padded: Vec<Padded> = queries
+            .chunks(self.inner.options.dimensions)
+            .map(|query| Padded::of(query, filler))
+            .collect::<Result<_>>()?;
         let found = self.state.undisturbed(|| self.search(&padded))?;
         let mut outcome = self.outcome.lock();
         outcome.done += found.len();
@@ -157,8 +160,8 @@ impl Job {
         let len = state.len();
         let filter = inner.filter_slots(state, options, len)?;
         let request = inner.request(options, len, filter.as_deref(), None);
-        let graph = state.graph.load();
-        let reader = Reader::new(state, graph.as_deref(), request, inner.threshold());
+        let snapshot = state.snapshot();
+        let reader = Reader::new(state, &snapshot, request, inner.threshold());
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
         if reader.is_flat() {
             return scan::many(&reader, &queries, work);

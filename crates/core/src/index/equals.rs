@@ -57,25 +57,19 @@ impl Equals {
         self.leaders.lock().try_reserve(more, |leader| spread(leader.hash)).map_err(refused)
     }
 
-    /// Finds out which of `slots`, for which there is room, equal earlier ones; `values` gives the row of any slot up to
-    /// them. Nobody sees any of it before it is entered.
-    pub(crate) fn find<'v>(
-        &self,
-        slots: Range<u32>,
-        values: impl Fn(u32) -> &'v [f32],
-        work: &Work,
-    ) -> Result<Found<'_>> {
+    /// Finds out which of `slots`, for which there is room, equal earlier ones; `rows` has all slots up to them. Nobody
+    /// sees any of it before it is entered.
+    pub(crate) fn find(&self, slots: Range<u32>, rows: RowsView<'_>, work: &Work) -> Result<Found<'_>> {
         let mut found = Found { equals: self, new: slots.clone(), places: Vec::new(), is_entered: false };
         let refused = |_| Error::OutOfMemory { what: "vectors", bytes: slots.len() * size_of::<Leader>() };
         found.places.try_reserve_exact(slots.len()).map_err(refused)?;
         let mut leaders = self.leaders.lock();
         let leading = self.leading.view();
-        let mut groups = 0;
+        let (mut groups, mut buffer) = (0, Vec::new());
         for slot in slots {
             work.check()?;
-            let row = values(slot);
-            let own = Leader { hash: hash(row), slot };
-            let equal = |leader: &Leader| leader.hash == own.hash && values(leader.slot) == row;
+            let own = Leader { hash: hash(rows, slot, &mut buffer), slot };
+            let equal = |leader: &Leader| leader.hash == own.hash && rows.are_equal(leader.slot, slot);
             let place = leaders.find(spread(own.hash), equal).copied().unwrap_or(own);
             if place.slot == slot {
                 leaders.insert_unique(spread(own.hash), own, |leader| spread(leader.hash));
@@ -94,10 +88,10 @@ impl Equals {
         if !self.followers.view().get(slot) {
             return;
         }
-        let hash = hash(rows.given(slot));
+        let hash = hash(rows, slot, &mut Vec::new());
         let leaders = self.leaders.lock();
         // A leader comes before its followers; those that come after may be of rows that are not published yet.
-        let is_equal = |leader: u32| leader < slot && rows.given(leader) == rows.given(slot);
+        let is_equal = |leader: u32| leader < slot && rows.are_equal(leader, slot);
         let equal = |leader: &Leader| leader.hash == hash && is_equal(leader.slot);
         if let Some(leader) = leaders.find(spread(hash), equal)
             && let Some(group) = self.groups.write().get_mut(&leader.slot)
@@ -168,8 +162,16 @@ impl Drop for Found<'_> {
     }
 }
 
-/// The hash of a row's values; −0 counts as 0, to which it is equal.
-fn hash(values: &[f32]) -> u32 {
+/// The hash of a row.
+fn hash(rows: RowsView<'_>, slot: u32, buffer: &mut Vec<f32>) -> u32 {
+    if rows.space().dtype().is_whole() {
+        return (xxh3_64(rows.bytes(slot)) >> 32) as u32;
+    }
+    hash_of_values(rows.given(slot, buffer))
+}
+
+/// −0 counts as 0, to which it is equal.
+fn hash_of_values(values: &[f32]) -> u32 {
     const GROUP: usize = 64;
     let mut bytes = [0; GROUP * size_of::<f32>()];
     let mut hash = 0;
@@ -195,23 +197,28 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+    use crate::distance::Dtype;
     use crate::options::Metric;
     use crate::vectors::{Rows, Space};
 
     #[test]
     fn equal_rows_follow_the_first_of_them() {
-        let rows = Rows::new(Space::new(Metric::L2, 2));
+        [Dtype::F32, Dtype::F16].into_iter().for_each(check_equal_rows);
+    }
+
+    fn check_equal_rows(dtype: Dtype) {
+        let rows = Rows::new(Space::new(Metric::L2, 2).keeping(dtype));
         let mut writer = rows.writer();
-        let values = [[1.0, 0.0], [2.0, 0.0], [1.0, -0.0], [1.0, 0.0], [2.0, 1.0]];
+        let values = [[1.0f32, 0.0], [2.0, 0.0], [1.0, -0.0], [1.0, 0.0], [2.0, 1.0]];
         values.iter().for_each(|row| writer.push(row).unwrap());
         writer.publish();
         let equals = Equals::new();
         equals.reserve(0, 5).unwrap();
         let view = rows.view();
-        drop(equals.find(0..5, |slot| view.given(slot), &Work::default()).unwrap());
+        drop(equals.find(0..5, view, &Work::default()).unwrap());
         assert_eq!(equals.leaders.lock().len(), 0, "forgotten");
         for slots in [0..2, 2..5] {
-            equals.find(slots, |slot| view.given(slot), &Work::default()).unwrap().enter();
+            equals.find(slots, view, &Work::default()).unwrap().enter();
         }
         let group = |leader| {
             let mut group = Vec::new();
@@ -231,15 +238,14 @@ mod tests {
 
     #[test]
     fn a_cancelled_look_for_equals_leaves_nothing() {
+        let rows = Rows::new(Space::new(Metric::L2, 1));
+        let mut writer = rows.writer();
+        (0..1_000u16).for_each(|row| writer.push(&[f32::from(row)]).unwrap());
         let equals = Equals::new();
-        equals.reserve(0, 2).unwrap();
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let work = Work { cancelled: Some(cancelled.clone()), ..Work::default() };
-        let values = |slot| {
-            cancelled.fetch_or(slot == 1, Ordering::Relaxed);
-            &[1.0][..]
-        };
-        assert!(matches!(equals.find(0..3, values, &work), Err(Error::Cancelled)));
+        equals.reserve(0, 1_000).unwrap();
+        let cancelled = Arc::new(AtomicBool::new(true));
+        let work = Work { cancelled: Some(cancelled), ..Work::default() };
+        assert!(matches!(equals.find(0..1_000, writer.written(), &work), Err(Error::Cancelled)));
         assert_eq!((equals.leaders.lock().len(), equals.followers().get(1)), (0, false));
     }
 }

@@ -22,7 +22,7 @@ impl Index {
         let state = inner.state.load();
         let mut hash = Xxh3Default::new();
         let graph = state.graph.load_full();
-        let Some(view) = graph.as_deref().map(|graph| graph.view(&state.rows)) else {
+        let Some(view) = graph.as_deref().map(Graph::view) else {
             return hash.digest();
         };
         let mut enter = |value: u32| hash.update(&value.to_le_bytes());

@@ -247,14 +247,13 @@ impl Inner {
                 let Some((m, encoder, _)) = self.plan_graph(state, end, turns) else {
                     return Ok(());
                 };
-                let graph = Arc::new(Graph::new(m, self.options.seed, encoder));
+                let graph = Arc::new(Graph::new(m, self.options.seed, state.shelf.share(), encoder));
                 state.graph.store(Some(graph.clone()));
                 graph
             }
         };
         let insertion = Insertion {
             graph: &graph,
-            rows: &state.rows,
             pools: &self.pools,
             scratches: &state.scratches,
             ef_construction: self.options.ef_construction,
@@ -273,7 +272,7 @@ impl Inner {
             return Ok(());
         };
         let bulk = Bulk {
-            rows: &state.rows,
+            rows: &state.shelf.share(),
             pools: &self.pools,
             scratches: &state.scratches,
             seed: self.options.seed,
@@ -283,6 +282,10 @@ impl Inner {
         };
         self.failpoints.pass(Point::Chunk)?;
         if let Some(graph) = bulk.build(encoder, &state.leaders(0..end), end)? {
+            // Before the graph: rows that are loaded after it have all that it serves.
+            if !Arc::ptr_eq(graph.rows(), &state.rows()) {
+                self.pools.build(|| state.shelf.replace(graph.rows()))?;
+            }
             state.graph.store(Some(Arc::new(graph)));
         }
         Ok(())
@@ -291,12 +294,15 @@ impl Inner {
     /// M, how rows become codes where these tell them apart, and what a bulk build looks at, for a graph of the rows up to
     /// `end`; `None` if it was stopped.
     fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>, Shape)> {
-        let rows = state.rows.building_views()[0];
-        let encoder = Encoder::train(state.rows.view(), self.options.metric, end);
-        let survey = self.pools.build(|| Survey::of(rows, end, &encoder, turns))?;
+        let rows = state.rows();
+        // Rows of whole numbers are their own codes.
+        let is_encoded = !self.options.dtype.is_whole();
+        let encoder = is_encoded.then(|| Encoder::train(rows.view(), self.options.metric, end));
+        let by = rows.building_views()[0];
+        let survey = self.pools.build(|| Survey::of(by, end, encoder.as_ref(), turns))?;
         let m = self.options.m.unwrap_or_else(|| survey.degree());
         let shape = Shape::new(m, self.options.ef_construction, survey.dimensionality());
-        Some((m, survey.codes_fit().then_some(encoder), shape))
+        Some((m, encoder.filter(|_| survey.codes_fit()), shape))
     }
 
     /// Whether work on the graph of `state` is to stop, asked before each work unit.

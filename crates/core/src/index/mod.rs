@@ -36,6 +36,7 @@ use crate::migration::{Migrated, MigrationDone, Migrator};
 use crate::options::{IdType, Options, SearchOptions};
 use crate::pools::Pools;
 use crate::storage::System;
+use crate::vectors::Values;
 use crate::work::Work;
 use failpoints::Failpoints;
 use read::Source;
@@ -122,17 +123,17 @@ impl Index {
         self.len() == 0
     }
 
-    /// Adds rows, all or none. `rows` is row-major, `ids.len() × dimensions`. The rows are found by every search that
+    /// Adds rows, all or none. `rows` is row-major, `ids.len() × dimensions`; values are rounded to the index's type. The rows are found by every search that
     /// starts after the call. `DuplicateId` for an id that exists or stands in the batch twice.
-    pub fn add(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
-        self.inner().insert(ids, rows, Existing::Refuse, work)?;
+    pub fn add<'v>(&self, ids: &Ids, rows: impl Into<Values<'v>>, work: &Work) -> Result<()> {
+        self.inner().insert(ids, rows.into(), Existing::Refuse, work)?;
         self.inner().migrate_in_background();
         Ok(())
     }
 
     /// Adds rows, all or none, replacing those whose ids exist. A replaced row counts as newly inserted.
-    pub fn upsert(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
-        self.inner().insert(ids, rows, Existing::Replace, work)?;
+    pub fn upsert<'v>(&self, ids: &Ids, rows: impl Into<Values<'v>>, work: &Work) -> Result<()> {
+        self.inner().insert(ids, rows.into(), Existing::Replace, work)?;
         self.inner().migrate_in_background();
         Ok(())
     }
@@ -147,7 +148,7 @@ impl Index {
         self.inner().clear()
     }
 
-    /// The row of `id`, as it was given.
+    /// The row of `id`, as it is kept.
     pub fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> {
         self.inner().get(id)
     }

@@ -118,20 +118,21 @@ impl Inner {
         let excluded = match source {
             Source::Values(values) => {
                 self.check_query(state, values, None)?;
-                query.set(values)?;
+                query.set(values, state.rows().space().filler())?;
                 None
             }
             Source::Id(id) => {
                 let slot = self.slot_of(state, id)?;
-                query.set(state.rows.view().given(slot))?;
+                let rows = state.rows();
+                query.set(rows.view().given(slot, &mut scratch.row), rows.space().filler())?;
                 Some(slot)
             }
         };
         let len = state.len();
         let filter = self.filter_slots(state, options, len)?;
         let request = self.request(options, len, filter.as_deref(), excluded);
-        let graph = state.graph.load();
-        let reader = Reader::new(state, graph.as_deref(), request, self.threshold());
+        let snapshot = state.snapshot();
+        let reader = Reader::new(state, &snapshot, request, self.threshold());
         reader.nearest(reader.rows().foreign(query), scratch)
     }
 
@@ -161,7 +162,7 @@ impl Inner {
             let expected = dimensions.to_string();
             return Err(Error::DimensionMismatch { row, got: values.len(), expected });
         }
-        state.rows.view().space().check(values, row)
+        state.rows().space().check(values, row)
     }
 
     pub(super) fn request<'a>(
@@ -206,7 +207,11 @@ impl Inner {
     pub(super) fn get(&self, id: Id<'_>) -> Result<Option<Vec<f32>>> {
         let state = self.open()?;
         id.check(self.options.id_type)?;
-        Ok(state.find(id).map(|slot| state.rows.view().given(slot).to_vec()))
+        let row = |slot| {
+            let mut row = Vec::new();
+            state.rows().view().given(slot, &mut row).to_vec()
+        };
+        Ok(state.find(id).map(row))
     }
 
     pub(super) fn has(&self, id: Id<'_>) -> Result<bool> {
@@ -227,10 +232,11 @@ impl Inner {
         let refused = |_| Error::OutOfMemory { what: "the answer", bytes: ids.len() };
         found.try_reserve_exact(ids.len()).map_err(refused)?;
         found.resize(ids.len(), 0);
+        let mut buffer = Vec::new();
         for (row, id) in ids.iter().enumerate() {
             match state.find(id) {
                 Some(slot) => {
-                    rows.extend_from_slice(state.rows.view().given(slot));
+                    rows.extend_from_slice(state.rows().view().given(slot, &mut buffer));
                     found[row] = 1;
                 }
                 None => rows.resize(rows.len() + dimensions, 0.0),

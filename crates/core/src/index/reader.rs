@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-use super::state::State;
+use super::state::{Snapshot, State};
 use crate::bits::BitsView;
 use crate::error::Result;
 use crate::flat;
@@ -54,16 +54,17 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// `threshold` is the number of live rows from which on the graph answers.
-    pub(crate) fn new(state: &'a State, graph: Option<&'a Graph>, request: Request<'a>, threshold: usize) -> Self {
+    pub(crate) fn new(state: &'a State, snapshot: &'a Snapshot, request: Request<'a>, threshold: usize) -> Self {
         let live = state.live();
+        let graph = snapshot.graph.as_deref();
         // The graph's end first: all that it serves is published in the view that is taken after it.
         let migrated = graph.map_or(0, Graph::migrated);
-        let rows = state.rows.view();
+        let rows = snapshot.rows.view();
         let graph = graph.filter(|graph| {
             let is_worth_it = request.ef.saturating_mul(2 * graph.m()) < live;
             !request.exact && live >= threshold && is_worth_it
         });
-        let graph = graph.map(|graph| graph.view(&state.rows));
+        let graph = graph.map(Graph::view);
         let migrated = if graph.is_some() { migrated } else { 0 };
         let removed = state.removed.view();
         let has_removed = live < rows.len();

@@ -1,9 +1,10 @@
 //! Everything that an index holds. `clear` replaces it as a whole.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::equals::Equals;
@@ -12,12 +13,12 @@ use crate::error::Result;
 use crate::graph::{Graph, ScratchPool};
 use crate::ids::{Id, IdMap, IdStore};
 use crate::options::Options;
-use crate::vectors::{Rows, Space};
+use crate::vectors::{Rows, Shelf, Space};
 
 pub(crate) struct State {
     /// Differs from that of every other state of the process.
     generation: u64,
-    pub(crate) rows: Rows,
+    pub(crate) shelf: Shelf,
     pub(crate) ids: IdStore,
     pub(crate) map: IdMap,
     /// Slots that `remove` or `upsert` took out.
@@ -35,12 +36,18 @@ pub(crate) struct State {
     abandoned: AtomicBool,
 }
 
+/// What a search looks at.
+pub(crate) struct Snapshot {
+    pub(crate) graph: Guard<Option<Arc<Graph>>>,
+    pub(crate) rows: Guard<Arc<Rows>>,
+}
+
 impl State {
     pub(crate) fn new(options: &Options) -> Result<Self> {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         let state = Self {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
-            rows: Rows::new(Space::new(options.metric, options.dimensions)),
+            shelf: Shelf::new(Space::new(options.metric, options.dimensions).keeping(options.dtype)),
             ids: IdStore::new(options.id_type),
             map: IdMap::new(),
             removed: Bits::new("ids"),
@@ -52,7 +59,7 @@ impl State {
             replacing: RwLock::new(()),
             abandoned: AtomicBool::new(false),
         };
-        state.rows.reserve(options.capacity)?;
+        state.rows().reserve(options.capacity)?;
         state.ids.reserve(options.capacity)?;
         Ok(state)
     }
@@ -61,9 +68,21 @@ impl State {
         self.generation
     }
 
+    /// The rows as they stand now. Those that are loaded after a graph have all slots that it serves.
+    pub(crate) fn rows(&self) -> Guard<Arc<Rows>> {
+        self.shelf.load()
+    }
+
+    /// The graph, and the rows that stand there with it.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        // The graph first: rows that are replaced later get no more slots, while it may be made to serve more.
+        let graph = self.graph.load();
+        Snapshot { graph, rows: self.rows() }
+    }
+
     /// Published slots, removed ones included. Rows are published last, so all else is there for these slots.
     pub(crate) fn len(&self) -> usize {
-        self.rows.view().len()
+        self.rows().len()
     }
 
     /// Live rows.
@@ -78,7 +97,7 @@ impl State {
     /// Takes `slot` out.
     pub(crate) fn take_out(&self, slot: u32) {
         self.removed.set(slot);
-        self.equals.take_out(slot, self.rows.view());
+        self.equals.take_out(slot, self.rows().view());
         self.live.fetch_sub(1, Ordering::AcqRel);
     }
 

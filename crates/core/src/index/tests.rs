@@ -51,7 +51,7 @@ fn is_half_written(inner: &Inner) -> bool {
     let state = inner.state.load();
     let graph = state.graph.load_full();
     graph.is_some_and(|graph| {
-        let (view, next) = (graph.view(&state.rows), graph.nodes());
+        let (view, next) = (graph.view(), graph.nodes());
         view.limit() > next && view.list(next as u32, 0).is_some_and(|list| list.links().next().is_some())
     })
 }

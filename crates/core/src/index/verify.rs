@@ -7,6 +7,7 @@ use super::walk::walk;
 use super::{Inner, scan};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::vectors::Padded;
 use crate::work::{Phase, Work};
 
 /// Bytes by purpose.
@@ -55,7 +56,7 @@ const DEGREE_SAMPLES: usize = 10_000;
 impl Inner {
     pub(super) fn bytes(&self) -> Bytes {
         let state = self.state.load();
-        let vectors = state.rows.bytes();
+        let vectors = state.rows().bytes();
         let (codes, links) = state.graph.load().as_deref().map_or((0, 0), Graph::bytes);
         let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
         Bytes { vectors, codes, links, ids, total: vectors + codes + links + ids }
@@ -67,7 +68,7 @@ impl Inner {
         let live = state.live();
         let graph = state.graph.load_full();
         let graph = graph.as_deref();
-        let view = graph.map(|graph| graph.view(&state.rows));
+        let view = graph.map(Graph::view);
         Ok(Stats {
             live,
             removed: state.len().saturating_sub(live),
@@ -79,7 +80,7 @@ impl Inner {
             }),
             m: graph.map_or(self.options.m.unwrap_or(crate::graph::DEFAULT_M), |graph| graph.m()),
             bytes: self.bytes(),
-            simd: state.rows.view().space().kernels().level().name(),
+            simd: state.rows().space().kernels().level().name(),
             threads: self.pools.threads(),
             migration,
         })
@@ -111,21 +112,23 @@ impl Inner {
     fn recall_of(&self, state: &State, slot: u32, k: usize, ef: Option<usize>, work: &Work) -> Result<(usize, usize)> {
         let _passage = self.pools.enter();
         let ef = ef.unwrap_or(self.options.ef).max(k);
-        let graph = state.graph.load();
+        let snapshot = state.snapshot();
         let reader = |exact| {
             let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };
-            Reader::new(state, graph.as_deref(), request, self.threshold())
+            Reader::new(state, &snapshot, request, self.threshold())
         };
         state.scratches.with(|scratch| {
             let searching = reader(false);
-            searching.nearest(searching.rows().query(slot), scratch)?;
+            let mut query = Padded::default();
+            let query = searching.rows().query(slot, &mut query);
+            searching.nearest(query, scratch)?;
             let mut found = Vec::new();
             let keys = scratch.top.sorted();
             found.try_reserve_exact(keys.len()).map_err(|_| refused(keys.len() * size_of::<f32>()))?;
             found.extend(keys.iter().map(|key| key.distance()));
             let scanning = reader(true);
             scratch.top.reset(k.min(scanning.rows().len()));
-            scan::one(&scanning, scanning.rows().query(slot), &mut scratch.top, work)?;
+            scan::one(&scanning, query, &mut scratch.top, work)?;
             let exact = scratch.top.sorted();
             let Some(last) = exact.last().map(|key| key.distance()) else {
                 return Ok((0, 0));
@@ -162,7 +165,7 @@ fn unreachable(state: &State, work: &Work) -> Result<usize> {
     let Some(graph) = graph.as_deref() else {
         return Ok(0);
     };
-    let (migrated, nodes, view) = (graph.migrated(), graph.nodes(), graph.view(&state.rows));
+    let (migrated, nodes, view) = (graph.migrated(), graph.nodes(), graph.view());
     let Some(entry) = view.entry() else {
         return Ok(0);
     };
@@ -195,7 +198,7 @@ mod tests {
         index.migrate(&Work::default()).unwrap();
         let state = index.inner().state.load();
         let graph = state.graph.load_full().unwrap();
-        let all = graph.view(&state.rows).mean_degree(0..graph.nodes());
+        let all = graph.view().mean_degree(0..graph.nodes());
         let sampled = index.stats().unwrap().mean_degree;
         assert!((sampled / all - 1.0).abs() < 0.05, "{sampled}, expected about {all}");
     }

@@ -10,7 +10,7 @@ use super::failpoints::Point;
 use super::state::State;
 use crate::error::{Error, Result};
 use crate::ids::{IdHash, IdWriter, Ids};
-use crate::vectors::RowsWriter;
+use crate::vectors::{RowsWriter, Values};
 use crate::work::{Phase, Work};
 
 /// Slots of an index: a link has 31 bits for one.
@@ -29,14 +29,14 @@ pub(super) enum Existing {
 /// A batch that may be written.
 struct Plan<'a> {
     ids: &'a Ids,
-    rows: &'a [f32],
+    rows: Values<'a>,
     hashes: Vec<IdHash>,
     /// Rows whose id exists, with its slot.
     replaced: Vec<(usize, u32)>,
 }
 
 impl Inner {
-    pub(super) fn insert(&self, ids: &Ids, rows: &[f32], existing: Existing, work: &Work) -> Result<()> {
+    pub(super) fn insert(&self, ids: &Ids, rows: Values<'_>, existing: Existing, work: &Work) -> Result<()> {
         let _writing = self.writing()?;
         let state = self.state.load_full();
         self.check_rows(ids, rows, work)?;
@@ -78,7 +78,7 @@ impl Inner {
         Ok(guard)
     }
 
-    fn check_rows(&self, ids: &Ids, rows: &[f32], work: &Work) -> Result<()> {
+    fn check_rows(&self, ids: &Ids, rows: Values<'_>, work: &Work) -> Result<()> {
         ids.check(self.options.id_type)?;
         ids.check_lengths()?;
         let dimensions = self.options.dimensions;
@@ -91,10 +91,10 @@ impl Inner {
             return Err(Error::argument("ids", format_args!("{} ids", ids.len()), expected));
         }
         let state = self.state.load();
-        let space = state.rows.view().space();
-        for (row, values) in rows.chunks(dimensions).enumerate() {
+        let kept = state.rows();
+        for (row, values) in rows.rows(dimensions).enumerate() {
             work.check()?;
-            space.check(values, Some(row))?;
+            kept.space().check_row(values, Some(row))?;
         }
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Inner {
         &self,
         state: &State,
         ids: &'a Ids,
-        rows: &'a [f32],
+        rows: Values<'a>,
         existing: Existing,
         work: &Work,
     ) -> Result<Plan<'a>> {
@@ -141,8 +141,9 @@ impl Inner {
         state.removed.reserve(first + count)?;
         state.equals.reserve(first, count)?;
         state.map.reserve(&plan.hashes, &state.ids)?;
-        let (mut ids, mut rows) = (state.ids.writer(), state.rows.writer());
-        for (row, values) in plan.rows.chunks(dimensions).enumerate() {
+        let shelf = state.shelf.writing();
+        let (mut ids, mut rows) = (state.ids.writer(), shelf.rows.writer());
+        for (row, values) in plan.rows.rows(dimensions).enumerate() {
             work.check()?;
             if row % SLICE == 0 {
                 work.report(Phase::Copy, row, count);
@@ -150,12 +151,7 @@ impl Inner {
             ids.push(plan.ids.get(row))?;
             rows.push(values)?;
         }
-        let view = state.rows.view();
-        let values = |slot: u32| match (slot as usize).checked_sub(first) {
-            Some(row) => &plan.rows[row * dimensions..][..dimensions],
-            None => view.given(slot),
-        };
-        let equal = state.equals.find(first as u32..(first + count) as u32, values, work)?;
+        let equal = state.equals.find(first as u32..(first + count) as u32, rows.written(), work)?;
         self.publish(state, plan, &mut ids, &mut rows);
         equal.enter();
         work.report(Phase::Copy, count, count);

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::FileName;
+use crate::distance::Dtype;
 use crate::error::{Error, Result};
 use crate::options::{IdType, Metric, Options};
 
@@ -16,7 +17,7 @@ const MAGIC: [u8; 8] = *b"\x89VCNL\r\n\x1a";
 const MAJOR: u16 = 0;
 
 /// Grows with what older readers may pass over; while the major version is 0, with every change.
-const MINOR: u16 = 2;
+const MINOR: u16 = 3;
 
 /// Reads as another number where the bytes of numbers stand the other way round.
 const ENDIAN: u32 = 0x0102_0304;
@@ -29,8 +30,6 @@ const CHECKSUM: std::ops::Range<usize> = 40..48;
 
 /// Where the section table begins.
 const TABLE: usize = 152;
-
-const SCALAR_F32: u8 = 0;
 
 /// A threshold that is never reached.
 const NEVER: u64 = u64::MAX;
@@ -85,7 +84,7 @@ impl Header {
     /// The page for a file of `length` bytes.
     pub(super) fn encode(&self, length: u64) -> Vec<u8> {
         let Options { dimensions, metric, id_type, m, ef_construction, ef, threshold, chunk_size, .. } = self.options;
-        let Options { auto_migrate, seed, capacity, .. } = self.options;
+        let Options { dtype, auto_migrate, seed, capacity, .. } = self.options;
         let graph = self.graph.unwrap_or(GraphHeader { m: 0, migrated: 0, entry: (0, 0), is_bulk: false });
         let mut page = Vec::with_capacity(PAGE);
         page.extend(MAGIC);
@@ -97,7 +96,7 @@ impl Header {
         page.extend(length.to_le_bytes());
         page.extend(0u64.to_le_bytes());
         page.extend((dimensions as u32).to_le_bytes());
-        page.extend([metric_code(metric), id_type_code(id_type), SCALAR_F32, u8::from(auto_migrate)]);
+        page.extend([metric_code(metric), id_type_code(id_type), dtype_code(dtype), u8::from(auto_migrate)]);
         page.extend((m.unwrap_or(0) as u32).to_le_bytes());
         page.extend((graph.m as u32).to_le_bytes());
         let threshold = threshold.map_or(NEVER, |threshold| threshold as u64);
@@ -224,9 +223,6 @@ impl Fields<'_> {
     fn header(&mut self, file: FileName<'_>) -> Result<(Header, usize)> {
         let dimensions = self.u32() as usize;
         let [metric, id_type, scalar, auto_migrate] = self.take();
-        if scalar != SCALAR_F32 {
-            return Err(file.corrupt(format!("scalar kind {scalar}"), SCALAR_F32));
-        }
         if auto_migrate > 1 {
             return Err(file.corrupt(format!("migration {auto_migrate}"), "0 or 1"));
         }
@@ -235,6 +231,7 @@ impl Fields<'_> {
             dimensions,
             metric: metric_of(metric).ok_or_else(|| file.corrupt(format!("metric {metric}"), "0 … 2"))?,
             id_type: id_type_of(id_type).ok_or_else(|| file.corrupt(format!("id type {id_type}"), "0 … 2"))?,
+            dtype: dtype_of(scalar).ok_or_else(|| file.corrupt(format!("scalar kind {scalar}"), "0 … 3"))?,
             m: (given != 0).then_some(given),
             ef_construction: self.size(file)?,
             ef: self.size(file)?,
@@ -290,6 +287,19 @@ fn metric_code(metric: Metric) -> u8 {
 
 fn metric_of(code: u8) -> Option<Metric> {
     [Metric::L2, Metric::Cosine, Metric::InnerProduct].into_iter().find(|&metric| metric_code(metric) == code)
+}
+
+fn dtype_code(dtype: Dtype) -> u8 {
+    match dtype {
+        Dtype::F32 => 0,
+        Dtype::F16 => 1,
+        Dtype::I8 => 2,
+        Dtype::U8 => 3,
+    }
+}
+
+fn dtype_of(code: u8) -> Option<Dtype> {
+    Dtype::ALL.into_iter().find(|&dtype| dtype_code(dtype) == code)
 }
 
 fn id_type_code(id_type: IdType) -> u8 {

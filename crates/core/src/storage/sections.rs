@@ -57,6 +57,19 @@ impl<'a> FileWriter<'a> {
         self.put(&value.to_le_bytes())
     }
 
+    /// Writes `bytes`, `N` at a time, as `convert` makes them.
+    pub(crate) fn put_numbers<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        convert: impl Fn([u8; N]) -> [u8; N],
+    ) -> Result<()> {
+        let room = self.room(bytes.len())?;
+        for (to, &from) in room.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
+            *to = convert(from);
+        }
+        Ok(())
+    }
+
     pub(crate) fn put_values(&mut self, values: &[f32]) -> Result<()> {
         let room = self.room(size_of_val(values))?;
         for (bytes, value) in room.chunks_exact_mut(size_of::<f32>()).zip(values) {

@@ -278,6 +278,25 @@ impl<T: Zeroed + Copy> Writer<'_, T> {
         Ok(())
     }
 
+    /// Appends one block, which `fill` writes: it gets zeros, or what an abandoned write left.
+    pub(crate) fn push_with<R>(&mut self, fill: impl FnOnce(&mut [T]) -> R) -> Result<R> {
+        let Blocks { stride, shift, .. } = *self.store;
+        self.reserve(1)?;
+        let index = self.growth.written;
+        let view = self.store.view_of(index + 1);
+        let chunk = view.chunks[index >> shift].load(Ordering::Relaxed);
+        let offset = (index & ((1 << shift) - 1)) * stride;
+        // SAFETY: as in `push`: the block is reserved, unpublished, and the writer's alone; memory is zeroed at first.
+        let result = fill(unsafe { slice::from_raw_parts_mut(chunk.add(offset), stride) });
+        self.growth.written += 1;
+        Ok(result)
+    }
+
+    /// All that was written, published or not. Nothing is written while it is looked at.
+    pub(crate) fn written(&self) -> View<'_, T> {
+        self.store.view_of(self.growth.written)
+    }
+
     /// Appends a block for each of `items`, written by `fill` on the threads of the pool that this is called on. `fill`
     /// gets blocks of zeros, or of what an abandoned write left.
     pub(crate) fn extend<S: Send>(

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::distance::{Kernels, Raw, naive};
+use crate::distance::{BIAS, Dtype, Kernels, Raw, bytes::LINE, naive};
 use crate::error::{Error, Result};
 use crate::options::Metric;
 
@@ -12,16 +12,23 @@ const BLOCK: usize = 16;
 /// Norms within these bounds can be inverted, squared and multiplied in single precision.
 const SAFE_NORMS: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
 
-/// Vectors of `dimensions` values under a metric.
+/// Vectors of `dimensions` values under a metric, and how they are kept.
+#[derive(Clone)]
 pub(crate) struct Space {
     metric: Metric,
     dimensions: usize,
+    dtype: Dtype,
     kernels: &'static Kernels,
 }
 
 impl Space {
     pub(crate) fn new(metric: Metric, dimensions: usize) -> Self {
-        Self { metric, dimensions, kernels: Kernels::get() }
+        Self { metric, dimensions, dtype: Dtype::F32, kernels: Kernels::get() }
+    }
+
+    /// The same of vectors that are kept as `dtype`.
+    pub(crate) fn keeping(self, dtype: Dtype) -> Self {
+        Self { dtype, ..self }
     }
 
     /// The Euclidean space beside this one, if its own distances are none: those of inner product.
@@ -37,7 +44,26 @@ impl Space {
         self.dimensions
     }
 
-    /// Values of a stored row: the dimensions, and zeros up to a whole SIMD block.
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Bytes of a stored row. Bytes that are whole numbers are codes too, and padded as such.
+    pub(crate) fn row_bytes(&self) -> usize {
+        if self.dtype.is_whole() { self.dimensions.next_multiple_of(LINE) } else { self.padded() * self.dtype.bytes() }
+    }
+
+    /// What bytes stand above the numbers of codes, in the values of the row: the center of codes that are rows.
+    pub(crate) fn center(&self) -> f32 {
+        if self.dtype == Dtype::U8 { f32::from(BIAS) } else { 0.0 }
+    }
+
+    /// What queries are padded with, so that the padding of rows adds nothing to a distance.
+    pub(crate) fn filler(&self) -> f32 {
+        if self.metric == Metric::L2 { self.center() } else { 0.0 }
+    }
+
+    /// Values of a padded query, all of which are compared: the dimensions, up to a whole SIMD block.
     pub(crate) fn padded(&self) -> usize {
         self.dimensions.next_multiple_of(BLOCK)
     }
@@ -65,10 +91,14 @@ impl Space {
             return Err(Error::InvalidVector { row, got, expected: "finite values" });
         }
         if self.normalizes() && values.iter().all(|&x| x == 0.0) {
-            let expected = "at least one value other than 0 under the metric cosine";
-            return Err(Error::InvalidVector { row, got: "a zero vector".into(), expected });
+            return Err(Self::zero(row));
         }
         Ok(())
+    }
+
+    pub(super) fn zero(row: Option<usize>) -> Error {
+        let expected = "at least one value other than 0 under the metric cosine";
+        Error::InvalidVector { row, got: "a zero vector".into(), expected }
     }
 
     /// 1 / |values|, or NaN where single precision cannot work with it.
@@ -103,7 +133,7 @@ impl Space {
     }
 }
 
-/// A vector in an aligned buffer, padded with zeros; reused from query to query.
+/// A vector in an aligned buffer, padded; reused from query to query.
 #[derive(Default)]
 pub(crate) struct Padded {
     blocks: Vec<Block>,
@@ -114,25 +144,35 @@ pub(crate) struct Padded {
 struct Block([f32; BLOCK]);
 
 impl Padded {
-    /// `values`, padded with zeros.
-    pub(crate) fn of(values: &[f32]) -> Result<Self> {
+    /// `values`, padded with `filler`.
+    pub(crate) fn of(values: &[f32], filler: f32) -> Result<Self> {
         let mut padded = Self::default();
-        padded.set(values)?;
+        padded.set(values, filler)?;
         Ok(padded)
     }
 
-    /// Takes `values`, padded with zeros.
-    pub(crate) fn set(&mut self, values: &[f32]) -> Result<()> {
+    /// Takes `values`, padded with `filler`.
+    pub(crate) fn set(&mut self, values: &[f32], filler: f32) -> Result<()> {
         let blocks = values.len().div_ceil(BLOCK);
         self.blocks.clear();
         let refused = |_| Error::OutOfMemory { what: "a query", bytes: blocks * size_of::<Block>() };
         self.blocks.try_reserve(blocks).map_err(refused)?;
         self.blocks.extend(values.chunks(BLOCK).map(|chunk| {
-            let mut block = Block([0.0; BLOCK]);
+            let mut block = Block([filler; BLOCK]);
             block.0[..chunk.len()].copy_from_slice(chunk);
             block
         }));
         Ok(())
+    }
+
+    /// Room for `values` values, a whole number of blocks, whatever is in it.
+    pub(super) fn room(&mut self, values: usize) -> &mut [f32] {
+        self.blocks.resize(values.div_ceil(BLOCK), Block([0.0; BLOCK]));
+        // SAFETY: blocks are arrays of f32 without padding, one after the other, and borrowed mutably.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.blocks.as_mut_ptr().cast(), self.blocks.len() * BLOCK)
+        }
     }
 }
 
@@ -181,11 +221,11 @@ mod tests {
     }
 
     #[test]
-    fn padded_values_are_aligned_and_end_in_zeros() {
+    fn padded_values_are_aligned_and_end_in_the_filler() {
         let mut padded = Padded::default();
-        padded.set(&[1.0; 40]).unwrap();
-        padded.set(&[2.0; 17]).unwrap();
-        assert_eq!((padded.len(), padded[16], padded[17]), (32, 2.0, 0.0));
+        padded.set(&[1.0; 40], 0.0).unwrap();
+        padded.set(&[2.0; 17], 3.0).unwrap();
+        assert_eq!((padded.len(), padded[16], padded[17]), (32, 2.0, 3.0));
         assert_eq!(padded.as_ptr().align_offset(64), 0);
     }
 }

@@ -1,55 +1,99 @@
 //! The rows of an index, and distances to them under its metric.
 //!
-//! A row is kept as it was given, padded with zeros to whole SIMD blocks; under cosine its inverse norm stands beside
-//! it. Rows never move and, once published, never change.
+//! A row is kept as bytes: the values of its type, padded to whole SIMD blocks. Under cosine its inverse norm stands
+//! beside it, and beside a row of whole numbers what its distances as a code are made of (see `codes::whole`). Rows are
+//! written at the place of their slot, and neither move nor change once they are published. A graph that wants another
+//! order gets rows of its own, [`Rows::arranged`], which then take the place of those before in the [`Shelf`].
 #![allow(unsafe_code)]
 
 mod blocks;
 mod metric;
+mod shelf;
+mod values;
+mod view;
 
-use std::ptr;
+use rayon::prelude::*;
 
 pub(crate) use blocks::{Blocks, View, Writer};
 pub(crate) use metric::{Padded, Space};
+pub(crate) use shelf::Shelf;
+pub use values::Values;
+pub(crate) use view::{Query, RowsView, pack};
 
-use crate::distance::Panels;
-use crate::error::Result;
+use crate::distance::BIAS;
+use crate::error::{Error, Result};
+use crate::options::Metric;
 
-/// Rows scored by one call of a kernel: the pointers to them fit on the stack.
-const GROUP: usize = 64;
+/// Stands for no place.
+const NONE: u32 = u32::MAX;
 
 pub(crate) struct Rows {
     space: Space,
     /// See [`Rows::building_views`].
     euclidean: Option<Space>,
-    values: Blocks<f32>,
+    bytes: Blocks<u8>,
+    /// Of whole numbers only, what the distances of a code are made of: under l2 |numbers|², under cosine their sum
+    /// times the center, under inner product both.
+    terms: Option<Blocks<f32>>,
     /// Under cosine only. NaN for a row whose norm is too far from 1 for single precision: see [`Space::finish`].
     inverse_norms: Option<Blocks<f32>>,
+    /// Where the rows of the first slots are. Those after them are where their slots say.
+    places: Vec<u32>,
 }
 
 impl Rows {
     pub(crate) fn new(space: Space) -> Self {
         let inverse_norms = space.normalizes().then(|| Blocks::new("norms", 1));
-        Self { values: Blocks::new("vectors", space.padded()), inverse_norms, euclidean: space.euclidean(), space }
+        let terms = if space.metric() == Metric::InnerProduct { 2 } else { 1 };
+        Self {
+            bytes: Blocks::new("vectors", space.row_bytes()),
+            terms: space.dtype().is_whole().then(|| Blocks::new("vectors", terms)),
+            inverse_norms,
+            places: Vec::new(),
+            euclidean: space.euclidean(),
+            space,
+        }
     }
 
     pub(crate) fn reserve(&self, rows: usize) -> Result<()> {
-        self.values.reserve(rows)?;
-        self.inverse_norms.as_ref().map_or(Ok(()), |norms| norms.reserve(rows))
+        self.bytes.reserve(rows)?;
+        self.beside().try_for_each(|blocks| blocks.reserve(rows))
+    }
+
+    /// What stands beside rows.
+    fn beside(&self) -> impl Iterator<Item = &Blocks<f32>> {
+        self.terms.iter().chain(&self.inverse_norms)
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Published rows.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(crate) fn writer(&self) -> RowsWriter<'_> {
         RowsWriter {
-            space: &self.space,
-            values: self.values.writer(),
+            rows: self,
+            bytes: self.bytes.writer(),
+            terms: self.terms.as_ref().map(Blocks::writer),
             inverse_norms: self.inverse_norms.as_ref().map(Blocks::writer),
+            widened: Vec::new(),
         }
     }
 
     pub(crate) fn view(&self) -> RowsView<'_> {
-        // The values are published last, so there is a norm for every row that is seen here.
-        let values = self.values.view();
-        RowsView { space: &self.space, values, inverse_norms: self.inverse_norms.as_ref().map(Blocks::view) }
+        // The bytes are published last, so there is all else for every row that is seen here.
+        let bytes = self.bytes.view();
+        RowsView {
+            space: &self.space,
+            bytes,
+            terms: self.terms.as_ref().map(Blocks::view),
+            inverse_norms: self.inverse_norms.as_ref().map(Blocks::view),
+            places: &self.places,
+        }
     }
 
     /// The rows under each of the distances that a graph is built by.
@@ -63,27 +107,110 @@ impl Rows {
         euclidean.into_iter().chain([view]).collect()
     }
 
+    /// A copy of the rows of the slots below `end`: first those at `slots`, in this order, then the others. Runs on the
+    /// pool that it is called on.
+    pub(crate) fn arranged(&self, slots: impl ExactSizeIterator<Item = u32>, end: usize) -> Result<Self> {
+        let refused = |_| Error::OutOfMemory { what: "vectors", bytes: end * size_of::<u32>() };
+        let (mut order, mut places) = (Vec::new(), Vec::new());
+        order.try_reserve_exact(end.max(slots.len())).map_err(refused)?;
+        places.try_reserve_exact(end).map_err(refused)?;
+        order.extend(slots);
+        places.resize(end, NONE);
+        (0..).zip(&order).for_each(|(place, &slot)| places[slot as usize] = place);
+        for (slot, place) in (0..).zip(&mut places).filter(|(_, place)| **place == NONE) {
+            *place = order.len() as u32;
+            order.push(slot);
+        }
+        let arranged = Self { places, ..Self::new(self.space.clone()) };
+        arranged.take(self.view(), &order)?;
+        Ok(arranged)
+    }
+
+    /// Appends the rows of all slots that it has not and `other` has.
+    fn catch_up(&self, other: &Self) -> Result<()> {
+        let missing: Vec<u32> = (self.len() as u32..other.len() as u32).collect();
+        self.take(other.view(), &missing)
+    }
+
+    /// Appends copies of the rows at `slots`.
+    fn take(&self, view: RowsView<'_>, slots: &[u32]) -> Result<()> {
+        fn copy<T: blocks::Zeroed + Copy>(
+            from: View<'_, T>,
+            to: &mut Writer<'_, T>,
+            rows: RowsView<'_>,
+            slots: &[u32],
+        ) -> Result<()> {
+            to.extend(slots.par_iter(), |&slot, block| block.copy_from_slice(from.block(rows.place(slot) as usize)))
+        }
+        let RowsWriter { mut bytes, mut terms, mut inverse_norms, .. } = self.writer();
+        copy(view.bytes, &mut bytes, view, slots)?;
+        for (from, to) in [(view.terms, &mut terms), (view.inverse_norms, &mut inverse_norms)] {
+            if let (Some(from), Some(to)) = (from, to) {
+                copy(from, to, view, slots)?;
+                to.publish();
+            }
+        }
+        bytes.publish();
+        Ok(())
+    }
+
     /// Bytes that the published rows take.
     pub(crate) fn bytes(&self) -> usize {
-        let a_row = self.space.padded() * size_of::<f32>();
-        let a_norm = if self.inverse_norms.is_some() { size_of::<f32>() } else { 0 };
-        self.values.len() * (a_row + a_norm)
+        let beside: usize = self.beside().map(|blocks| blocks.stride() * size_of::<f32>()).sum();
+        self.len() * (self.space.row_bytes() + beside) + self.places.len() * size_of::<u32>()
     }
 }
 
-/// Appends rows that were checked before (see [`Space::check`]).
+/// Appends rows that were checked before (see [`Space::check_row`]).
 pub(crate) struct RowsWriter<'a> {
-    space: &'a Space,
-    values: Writer<'a, f32>,
+    rows: &'a Rows,
+    bytes: Writer<'a, u8>,
+    terms: Option<Writer<'a, f32>>,
     inverse_norms: Option<Writer<'a, f32>>,
+    widened: Vec<f32>,
 }
 
 impl RowsWriter<'_> {
-    pub(crate) fn push(&mut self, row: &[f32]) -> Result<()> {
-        if let Some(norms) = &mut self.inverse_norms {
-            norms.push(&[self.space.inverse_norm(row)])?;
+    pub(crate) fn push<'v>(&mut self, row: impl Into<Values<'v>>) -> Result<()> {
+        self.push_values(row.into())
+    }
+
+    fn push_values(&mut self, row: Values<'_>) -> Result<()> {
+        let (space, widened) = (&self.rows.space, &mut self.widened);
+        let dtype = space.dtype();
+        let (numbers, inverse_norm) = self.bytes.push_with(|block| {
+            values::keep(dtype, row, block);
+            if dtype.is_whole() {
+                let numbers = Numbers::of(&block[..space.dimensions()]);
+                return (numbers, numbers.inverse_norm(space));
+            }
+            if space.normalizes() {
+                widened.resize(space.padded(), 0.0);
+                // SAFETY: a block holds as many values as a padded row, and blocks are aligned.
+                unsafe { space.kernels().widen(dtype, block.as_ptr(), widened) };
+            }
+            (Numbers::default(), space.inverse_norm(widened))
+        })?;
+        if let Some(terms) = &mut self.terms {
+            let (squares, along) = (numbers.squares as f32, numbers.sum as f32 * space.center());
+            match space.metric() {
+                Metric::L2 => terms.push(&[squares])?,
+                Metric::Cosine => terms.push(&[along])?,
+                Metric::InnerProduct => terms.push(&[squares, along])?,
+            }
         }
-        self.values.push(row)
+        self.inverse_norms.as_mut().map_or(Ok(()), |norms| norms.push(&[inverse_norm]))
+    }
+
+    /// All rows that were written, published or not.
+    pub(crate) fn written(&self) -> RowsView<'_> {
+        RowsView {
+            space: &self.rows.space,
+            bytes: self.bytes.written(),
+            terms: self.terms.as_ref().map(Writer::written),
+            inverse_norms: self.inverse_norms.as_ref().map(Writer::written),
+            places: &self.rows.places,
+        }
     }
 
     pub(crate) fn publish(&mut self) {
@@ -92,104 +219,69 @@ impl RowsWriter<'_> {
 
     /// Lets readers see what was written of the rows below `end`.
     pub(crate) fn publish_below(&mut self, end: usize) {
-        if let Some(norms) = &mut self.inverse_norms {
-            norms.publish_below(end);
-        }
-        self.values.publish_below(end);
+        self.terms.iter_mut().chain(&mut self.inverse_norms).for_each(|blocks| blocks.publish_below(end));
+        self.bytes.publish_below(end);
     }
 }
 
-/// Packs `columns` for [`RowsView::tile`].
-pub(crate) fn pack(columns: &[Query<'_>], panels: &mut Panels) -> Result<()> {
-    let length = columns.first().map_or(0, |column| column.values.len());
-    panels.pack(length, columns.iter().map(|column| column.values))
+/// Sums over the numbers that the bytes of a row stand for as a code.
+#[derive(Clone, Copy, Default)]
+struct Numbers {
+    sum: i32,
+    squares: i32,
 }
 
-/// The rows that were published when it was taken.
-#[derive(Clone, Copy)]
-pub(crate) struct RowsView<'a> {
-    space: &'a Space,
-    values: View<'a, f32>,
-    inverse_norms: Option<View<'a, f32>>,
+impl Numbers {
+    /// Exact: there are at most 65,536 of them, each within ±128.
+    fn of(bytes: &[u8]) -> Self {
+        bytes.iter().fold(Self::default(), |Self { sum, squares }, &byte| {
+            let number = i32::from(byte) - i32::from(BIAS);
+            Self { sum: sum + number, squares: squares + number * number }
+        })
+    }
+
+    /// 1 / |values| of the row.
+    fn inverse_norm(self, space: &Space) -> f32 {
+        let (center, dimensions) = (f64::from(space.center()), space.dimensions() as f64);
+        let squares = f64::from(self.squares) + 2.0 * center * f64::from(self.sum) + center * center * dimensions;
+        (1.0 / squares.sqrt()) as f32
+    }
 }
 
-/// A vector that rows are compared with: padded values, and under cosine their inverse norm.
-#[derive(Clone, Copy)]
-pub(crate) struct Query<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) inverse_norm: f32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Dtype;
 
-impl<'a> RowsView<'a> {
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    pub(crate) fn space(&self) -> &'a Space {
-        self.space
-    }
-
-    /// The row at `slot`, padded.
-    pub(crate) fn row(&self, slot: u32) -> &'a [f32] {
-        self.values.block(slot as usize)
-    }
-
-    /// The row at `slot`, as it was given.
-    pub(crate) fn given(&self, slot: u32) -> &'a [f32] {
-        &self.row(slot)[..self.space.dimensions()]
-    }
-
-    /// The row at `slot` as a query.
-    pub(crate) fn query(&self, slot: u32) -> Query<'a> {
-        Query { values: self.row(slot), inverse_norm: self.inverse_norm(slot) }
-    }
-
-    /// `values`, which must be padded and checked, as a query.
-    pub(crate) fn foreign<'q>(&self, values: &'q Padded) -> Query<'q> {
-        let inverse_norm = if self.inverse_norms.is_some() { self.space.inverse_norm(values) } else { 1.0 };
-        Query { values, inverse_norm }
-    }
-
-    /// The distances of the rows at `slots` from `query`, into `distances` (of the same length).
-    #[inline]
-    pub(crate) fn score(&self, query: Query<'_>, slots: &[u32], distances: &mut [f32]) {
-        assert_eq!(slots.len(), distances.len(), "a distance a slot");
-        assert_eq!(query.values.len(), self.space.padded(), "a padded query");
-        for (slots, distances) in slots.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
-            let mut pointers = [ptr::null(); GROUP];
-            for (pointer, &slot) in pointers.iter_mut().zip(slots) {
-                *pointer = self.values.pointer(slot as usize);
-            }
-            // SAFETY: each pointer leads to a published row of `padded` aligned values, and so the query's length.
-            unsafe {
-                self.space.kernels().many(self.space.raw(), query.values, &pointers[..slots.len()], distances);
-            }
-            for (distance, &slot) in distances.iter_mut().zip(slots) {
-                *distance = self.finish(*distance, query, slot);
+    #[test]
+    fn arranged_rows_are_the_same_by_their_slots() {
+        for dtype in Dtype::ALL {
+            for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+                let rows = Rows::new(Space::new(metric, 3).keeping(dtype));
+                let add = |rows: &Rows, slots: std::ops::Range<u8>| {
+                    let mut writer = rows.writer();
+                    slots.for_each(|slot| writer.push(&[slot, 1, slot / 2]).unwrap());
+                    writer.publish();
+                };
+                add(&rows, 0..100);
+                let order = (0..100).rev().filter(|slot| slot % 7 != 3);
+                let arranged = rows.arranged(order.collect::<Vec<u32>>().into_iter(), 100).unwrap();
+                assert_eq!(arranged.view().place(99), 0);
+                add(&rows, 100..120);
+                arranged.catch_up(&rows).unwrap();
+                for rows in [&arranged, &arranged.arranged([5, 2].into_iter(), 110).unwrap()] {
+                    let (view, expected) = (rows.view(), self::Rows::view(&arranged));
+                    let (mut mine, mut others) = (Vec::new(), Vec::new());
+                    for slot in 0..rows.len() as u32 {
+                        assert_eq!(view.given(slot, &mut mine), [slot as f32, 1.0, (slot / 2) as f32]);
+                        assert_eq!(view.given(slot, &mut mine), expected.given(slot, &mut others));
+                        let mut query = Padded::default();
+                        let mut distances = [0.0; 2];
+                        view.score(view.query(slot, &mut query), &[slot, 1], &mut distances);
+                        assert!(distances[0] <= if metric == Metric::Cosine { 1e-6 } else { 0.0 });
+                    }
+                }
             }
         }
-    }
-
-    /// The distances of the rows at `slots` from all `columns`, row-major with a stride of `panels.width()`; `panels`
-    /// holds the columns' values. Entries beyond the columns are meaningless.
-    pub(crate) fn tile(&self, slots: &[u32], columns: &[Query<'_>], panels: &Panels, distances: &mut [f32]) {
-        let rows: Vec<&[f32]> = slots.iter().map(|&slot| self.row(slot)).collect();
-        self.space.kernels().tile(self.space.raw(), &rows, panels, distances);
-        for (&slot, distances) in slots.iter().zip(distances.chunks_mut(panels.width())) {
-            for (distance, &column) in distances.iter_mut().zip(columns) {
-                *distance = self.finish(*distance, column, slot);
-            }
-        }
-    }
-
-    fn inverse_norm(&self, slot: u32) -> f32 {
-        self.inverse_norms.map_or(1.0, |norms| norms.block(slot as usize)[0])
-    }
-
-    /// From what a kernel computed to the metric's distance.
-    #[inline]
-    fn finish(&self, raw: f32, query: Query<'_>, slot: u32) -> f32 {
-        let distance = self.space.finish(raw, query.inverse_norm, self.inverse_norm(slot));
-        if distance.is_finite() { distance } else { self.space.precise(query.values, self.row(slot)) }
     }
 }

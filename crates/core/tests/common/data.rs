@@ -1,7 +1,7 @@
 //! Rows of many kinds, and the real data set.
 
 use super::Rng;
-use vicinal_core::Metric;
+use vicinal_core::{Dtype, Metric};
 
 /// What rows look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,43 @@ impl Kind {
         }
     }
 
+    /// One row of values that `dtype` keeps as they are.
+    pub fn row_as(self, dtype: Dtype, metric: Metric, dimensions: usize, rng: &mut Rng) -> Vec<f32> {
+        let mut row = self.row(metric, dimensions, rng);
+        // Small whole numbers stay what they are, if they are positive.
+        let scale = if self == Self::Whole { 1.0 } else { 9.0 };
+        row.iter_mut().for_each(|value| {
+            *value = match dtype {
+                Dtype::F32 => *value,
+                Dtype::F16 => rounded_to_half(*value),
+                Dtype::I8 => (*value * scale).round().clamp(-128.0, 127.0) + 0.0,
+                Dtype::U8 => (*value * scale + 100.0).round().clamp(0.0, 255.0),
+            }
+        });
+        if metric == Metric::Cosine && row.iter().all(|&x| x == 0.0) {
+            row[rng.below(dimensions)] = 1.0;
+        }
+        row
+    }
+
+    /// `count` rows of values that `dtype` keeps as they are.
+    pub fn rows_as(self, dtype: Dtype, metric: Metric, dimensions: usize, count: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng(seed);
+        (0..count).flat_map(|_| self.row_as(dtype, metric, dimensions, &mut rng)).collect()
+    }
+
     /// `count` rows, one after the other.
     pub fn rows(self, metric: Metric, dimensions: usize, count: usize, seed: u64) -> Vec<f32> {
         let mut rng = Rng(seed);
         (0..count).flat_map(|_| self.row(metric, dimensions, &mut rng)).collect()
     }
+}
+
+/// Eleven bits, or multiples of 2⁻²⁴.
+fn rounded_to_half(value: f32) -> f32 {
+    let exponent = f64::from(value).abs().log2().floor().max(-14.0);
+    let step = (exponent - 10.0).exp2();
+    ((f64::from(value) / step).round_ties_even() * step) as f32
 }
 
 /// `count` normal rows.

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use vicinal_core::{Error, Hits, IdSet, IdType, Ids, Index, MigrationState, Options, SearchOptions, Work};
+use vicinal_core::{Dtype, Error, Hits, IdSet, IdType, Ids, Index, MigrationState, Options, SearchOptions, Work};
 
 use super::plan::{Call, Filter, K, NAMES, Plan, Query, Setup};
 use crate::common::answers::Question;
-use crate::common::data::Kind;
 use crate::common::model::Model;
 use crate::common::names::Name;
 use crate::common::{Rng, wait_until};
@@ -56,6 +55,7 @@ impl<'a> Case<'a> {
         let index = Index::new(Options {
             metric: setup.metric,
             id_type: setup.id_type,
+            dtype: setup.dtype,
             m: setup.m,
             ef_construction: 60,
             threshold: setup.threshold,
@@ -115,7 +115,14 @@ impl<'a> Case<'a> {
         let free = (0..NAMES).map(|i| (start + i) % NAMES).filter(|&name| self.model.row(name).is_none());
         let names: Vec<usize> = free.take(count).collect();
         let rows = self.rows(rng, names.len());
-        self.index.add(&self.model.ids(&names), &rows, &Work::default()).unwrap();
+        let ids = self.model.ids(&names);
+        // Bytes as bytes or as what else they come as.
+        if self.setup.dtype == Dtype::U8 && count.is_multiple_of(2) {
+            let bytes: Vec<u8> = rows.iter().map(|&value| value as u8).collect();
+            self.index.add(&ids, &bytes, &Work::default()).unwrap();
+        } else {
+            self.index.add(&ids, &rows, &Work::default()).unwrap();
+        }
         self.model.upsert(&names, &rows);
     }
 
@@ -272,7 +279,8 @@ impl<'a> Case<'a> {
         };
         let k = if let K::Some(k) = query.k { k } else { usize::MAX };
         let names = filter.as_ref().map(|(_, names)| names);
-        let is_whole = self.setup.kind == Kind::Whole;
+        let is_exact = |values: &[f32]| values.iter().all(|value| value.fract() == 0.0);
+        let is_whole = is_exact(vector) && self.model.rows.iter().all(|row| is_exact(&row.vector));
         let mut question = Question { query: vector, k, max_distance: None, filter: names, excluded, is_whole };
         if let Some(rank) = query.limit {
             question.max_distance = Some(question.clear_limit(&self.model, rank));
@@ -364,15 +372,26 @@ impl<'a> Case<'a> {
     }
 
     fn rows(&self, rng: &mut Rng, count: usize) -> Vec<f32> {
-        self.setup.kind.rows(self.setup.metric, self.setup.dimensions, count, rng.bits())
+        let Setup { kind, metric, dimensions, dtype, .. } = *self.setup;
+        kind.rows_as(dtype, metric, dimensions, count, rng.bits())
     }
 
     /// A row of the index, or another.
     fn query_vector(&self, rng: &mut Rng) -> Vec<f32> {
         match self.model.row(rng.below(NAMES)) {
             Some(row) => self.model.rows[row].vector.clone(),
-            None => self.setup.kind.row(self.setup.metric, self.setup.dimensions, rng),
+            None => self.any_query(rng),
         }
+    }
+
+    /// As the rows are, or of values that no row could have.
+    fn any_query(&self, rng: &mut Rng) -> Vec<f32> {
+        let Setup { kind, metric, dimensions, dtype, .. } = *self.setup;
+        let mut query = kind.row_as(dtype, metric, dimensions, rng);
+        if rng.below(2) == 0 {
+            query[rng.below(dimensions)] += [0.3, 1e3, -500.25][rng.below(3)];
+        }
+        query
     }
 
     /// A filter of any names.

@@ -3,7 +3,7 @@
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use vicinal_core::{IdType, Metric};
+use vicinal_core::{Dtype, IdType, Metric};
 
 use crate::common::METRICS;
 use crate::common::data::{KINDS, Kind};
@@ -22,6 +22,7 @@ pub struct Setup {
     pub metric: Metric,
     pub id_type: IdType,
     pub kind: Kind,
+    pub dtype: Dtype,
     pub dimensions: usize,
     pub threshold: Option<usize>,
     pub m: Option<usize>,
@@ -115,15 +116,16 @@ pub fn plans(is_auto: bool) -> impl Strategy<Value = Plan> {
 }
 
 fn setups(is_auto: bool) -> impl Strategy<Value = Setup> {
-    let about_rows = (select(&METRICS), select(&KINDS), 1..=40usize);
+    let dtype = select(&[Dtype::F32, Dtype::F16, Dtype::I8, Dtype::U8]);
+    let about_rows = (select(&METRICS), select(&KINDS), dtype, prop_oneof![6 => 1..=40usize, 1 => 60..=70usize]);
     let id_type = select(&[IdType::Number, IdType::BigInt, IdType::String]);
     let threshold = prop_oneof![Just(Some(0)), (1..300usize).prop_map(Some), Just(None)];
     let about_graph = (threshold, select(&[Some(2), None]), prop_oneof![1..20usize, 20..400usize], any::<u64>());
     let threads = select(&[Some(1), Some(2), None]);
     (about_rows, id_type, about_graph, threads).prop_map(move |(about_rows, id_type, about_graph, threads)| {
-        let (metric, kind, dimensions) = about_rows;
+        let (metric, kind, dtype, dimensions) = about_rows;
         let (threshold, m, chunk_size, seed) = about_graph;
-        Setup { metric, id_type, kind, dimensions, threshold, m, chunk_size, threads, seed, is_auto }
+        Setup { metric, id_type, kind, dtype, dimensions, threshold, m, chunk_size, threads, seed, is_auto }
     })
 }
 

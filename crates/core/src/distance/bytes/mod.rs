@@ -31,7 +31,7 @@ use crate::topk::Key;
 pub(crate) const LINE: usize = 64;
 
 /// What a byte of a code stands above its number.
-pub(crate) const BIAS: u8 = 128;
+pub(crate) use super::BIAS;
 
 /// Columns of a panel.
 pub(crate) const COLUMNS: usize = 16;

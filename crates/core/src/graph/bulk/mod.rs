@@ -20,6 +20,7 @@ mod products;
 mod tests;
 mod tree;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use super::links::Link;
@@ -42,7 +43,7 @@ const FEW_DIMENSIONS: f64 = 10.0;
 
 /// What a bulk build uses.
 pub(crate) struct Bulk<'a> {
-    pub(crate) rows: &'a Rows,
+    pub(crate) rows: &'a Arc<Rows>,
     pub(crate) pools: &'a Pools,
     pub(crate) scratches: &'a ScratchPool,
     pub(crate) seed: u64,
@@ -88,17 +89,17 @@ impl Bulk<'_> {
 
     fn build_here(&self, encoder: Option<Encoder>, slots: &[u32], migrated: usize) -> Result<Option<Graph>> {
         (self.report)(Phase::Partition, 0.0);
-        let unordered = Points::new(encoder);
-        unordered.append(self.rows.view(), slots)?;
-        let Some(partitions) = self.partitions(&unordered.building_views(self.rows))? else {
+        let unordered = Points::new(self.rows.clone(), encoder);
+        unordered.append(slots)?;
+        let Some(partitions) = self.partitions(&unordered.building_views())? else {
             return Ok(None);
         };
         let order = partitions[0].order();
         let partitions: Vec<Partition> = partitions.iter().map(|partition| partition.reordered(&order)).collect();
-        let mut graph = Graph::of(self.shape.m, self.seed, true, unordered.reordered(&order)?);
+        let mut graph = Graph::of(self.shape.m, self.seed, true, unordered.arranged(&order, migrated)?);
         drop((unordered, order));
         graph.reserve(slots.len())?;
-        let view = graph.view(self.rows);
+        let view = graph.view();
         let write = |node: u32, keys: &[Key]| write(&view, node, 0, keys.iter().map(|key| key.slot()));
         if !self.build_level(graph.points(), &partitions, graph.capacity(0), write)? {
             return Ok(None);
@@ -110,7 +111,7 @@ impl Bulk<'_> {
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
         };
-        tree::lay(&graph.view(self.rows), top.node, slots.len())?;
+        tree::lay(&graph.view(), top.node, slots.len())?;
         graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }
@@ -123,10 +124,10 @@ impl Bulk<'_> {
         while let Some(&first) = members.first() {
             top = Entry { node: first, level: top.level + 1 };
             let points = graph.points().reordered(&members)?;
-            let Some(partitions) = self.partitions(&points.building_views(self.rows))? else {
+            let Some(partitions) = self.partitions(&points.building_views())? else {
                 return Ok(None);
             };
-            let view = graph.view(self.rows);
+            let view = graph.view();
             let write = |node: u32, keys: &[Key]| {
                 let links = keys.iter().map(|key| members[key.slot() as usize]);
                 write(&view, members[node as usize], top.level, links);
@@ -152,7 +153,7 @@ impl Bulk<'_> {
         capacity: usize,
         write: impl Fn(u32, &[Key]) + Sync,
     ) -> Result<bool> {
-        let views = points.building_views(self.rows);
+        let views = points.building_views();
         let tables = views.iter().zip(partitions).map(|(points, partition)| match points.len() {
             ..=ALL_PAIRS => Table::of_all_pairs(points.len()).map(Some),
             _ => self.candidates(points, partition),

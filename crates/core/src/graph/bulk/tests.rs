@@ -17,7 +17,7 @@ use crate::vectors::{Rows, Space};
 
 /// Rows that are nodes, each under its own number.
 struct Nodes {
-    rows: Rows,
+    rows: Arc<Rows>,
     points: Points,
     pools: Arc<Pools>,
 }
@@ -29,13 +29,14 @@ impl Nodes {
         values.iter().for_each(|row| writer.push(row).unwrap());
         writer.publish();
         drop(writer);
-        let points = Points::new(None);
-        points.append(rows.view(), &numbers(values.len())).unwrap();
+        let rows = Arc::new(rows);
+        let points = Points::new(rows.clone(), None);
+        points.append(&numbers(values.len())).unwrap();
         Self { rows, points, pools: Pools::new(Some(2)).unwrap() }
     }
 
     fn view(&self) -> PointsView<'_> {
-        self.points.view(&self.rows)
+        self.points.view()
     }
 
     /// Runs `work` on the build threads, with what a bulk build uses.
@@ -111,7 +112,7 @@ fn infinitely_far_nodes_come_into_as_many_clusters() {
         let nodes = Nodes::new(metric, &far);
         check_partition(&nodes.partition(SHAPE), 300);
         let graph = nodes.run(SHAPE, |bulk| bulk.build_here(None, &numbers(300), 300)).unwrap().unwrap();
-        let view = graph.view(&nodes.rows);
+        let view = graph.view();
         let leads_to_itself = |node: u32| view.list(node, 0).unwrap().links().any(|link| link.node() == node);
         assert_eq!((0..300).find(|&node| leads_to_itself(node)), None);
     }
@@ -171,7 +172,7 @@ fn merged(nodes: &Nodes, candidates: &[Vec<u32>], capacity: usize) -> Vec<Vec<Ke
     (0..).zip(candidates).for_each(|(node, found)| table.view().set(node, found.iter().copied()));
     let lists = Mutex::new(vec![Vec::new(); candidates.len()]);
     let visit = |node: u32, keys: &[Key]| lists.lock().unwrap()[node as usize] = keys.to_vec();
-    let views = nodes.points.building_views(&nodes.rows);
+    let views = nodes.points.building_views();
     assert!(nodes.run(SHAPE, |bulk| bulk.merge(&views, &table, capacity, visit)).unwrap());
     lists.into_inner().unwrap()
 }

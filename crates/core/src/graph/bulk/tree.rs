@@ -192,14 +192,15 @@ mod tests {
     /// What `lay` makes of these lists.
     fn laid(lists: &Lists) -> Lists {
         let rows = Rows::new(Space::new(Metric::L2, 1));
-        let points = Points::new(None);
         let mut writer = rows.writer();
         (0..lists.len()).for_each(|row| writer.push(&[row as f32]).unwrap());
         writer.publish();
-        points.append(rows.view(), &(0..lists.len() as u32).collect::<Vec<u32>>()).unwrap();
+        drop(writer);
+        let points = Points::new(std::sync::Arc::new(rows), None);
+        points.append(&(0..lists.len() as u32).collect::<Vec<u32>>()).unwrap();
         let graph = Graph::of(M, 0, true, points);
         graph.reserve(lists.len()).unwrap();
-        let view = graph.view(&rows);
+        let view = graph.view();
         (0..).zip(lists).for_each(|(node, links)| view.base.list(node).write(links));
         lay(&view, ROOT, lists.len()).unwrap();
         (0..lists.len()).map(|node| view.base.list(node).links().collect()).collect()

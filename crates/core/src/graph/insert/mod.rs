@@ -22,12 +22,10 @@ use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
 use crate::pools::{Pools, Turns};
 use crate::topk::Key;
-use crate::vectors::Rows;
 
 /// What insertions into one graph share.
 pub(crate) struct Insertion<'a> {
     pub(crate) graph: &'a Graph,
-    pub(crate) rows: &'a Rows,
     pub(crate) pools: &'a Pools,
     pub(crate) scratches: &'a ScratchPool,
     pub(crate) ef_construction: usize,
@@ -56,14 +54,14 @@ impl Insertion<'_> {
     /// Inserts a batch; nothing of it if it was stopped before the first write.
     pub(crate) fn insert(&self, batch: &Batch<'_>) -> Result<()> {
         let nodes = self.enter(batch)?;
-        let views = self.graph.building_views(self.rows);
+        let views = self.graph.building_views();
         let Some(mut choices) = self.pools.build(|| self.choose(&views, &nodes))? else {
             return Ok(());
         };
         self.scratches.with(|scratch| tree::plant(&views[0], &mut choices, scratch));
         self.reserve_upper(&choices)?;
         // Taken again: they must lead to the lists that were just reserved.
-        let views = self.graph.building_views(self.rows);
+        let views = self.graph.building_views();
         self.pools.build(|| {
             self.write_own(&views[0], &choices);
             self.write_reverse(&views, &choices);
@@ -78,7 +76,7 @@ impl Insertion<'_> {
         let (first, count) = (self.graph.nodes(), batch.slots.len());
         self.graph.reserve(first + count)?;
         let entered = (self.graph.points.len() - first).min(count);
-        self.pools.build(|| self.graph.points.append(self.rows.view(), &batch.slots[entered..]))?;
+        self.pools.build(|| self.graph.points.append(&batch.slots[entered..]))?;
         Ok((first as u32..(first + count) as u32).collect())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{KEPT, check, section};
 use crate::codes::Encoder;
+use crate::distance::{Dtype, half};
 use crate::error::{Error, Result};
 use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
 use crate::ids::{Id, IdStore, Ids};
@@ -13,6 +14,7 @@ use crate::index::write::MAX_SLOTS;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
+use crate::vectors::Values;
 use crate::work::{Phase, Work};
 
 /// The largest integer that JavaScript's numbers tell from its neighbors.
@@ -39,11 +41,14 @@ pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
         let migrated = file.header.graph.map_or(0, |graph| graph.migrated);
         check::nodes(&state, &nodes.slots, migrated, name)?;
         // On a pool of its own: the index, and its threads, are not there yet.
-        Pools::new(None)?.build(|| graph.points().append(state.rows.view(), &nodes.slots))?;
+        Pools::new(None)?.build(|| graph.points_mut().enter(&nodes.slots, migrated))?;
+        if !Arc::ptr_eq(graph.rows(), &state.rows()) {
+            Pools::new(None)?.build(|| state.shelf.replace(graph.rows()))?;
+        }
         let entry = file.header.graph.filter(|_| !nodes.slots.is_empty()).map(|graph| graph.entry);
         let entry = entry.map(|(node, level)| Entry { node, level: level as usize });
         graph.restore(migrated, entry, &nodes_by_level(&nodes.levels));
-        check::graph(&graph.view(&state.rows), &nodes.levels, name, work)?;
+        check::graph(&graph.view(), &nodes.levels, name, work)?;
         state.graph.store(Some(Arc::new(graph)));
     }
     Ok(state)
@@ -61,7 +66,7 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
     if slots > MAX_SLOTS {
         return Err(file.name.corrupt(format!("{slots} slots"), format!("at most {MAX_SLOTS}")));
     }
-    let Options { dimensions, id_type, capacity, .. } = file.header.options;
+    let Options { dimensions, id_type, dtype, capacity, .. } = file.header.options;
     if capacity > MAX_SLOTS {
         return Err(file.name.corrupt(format!("a capacity of {capacity} rows"), format!("at most {MAX_SLOTS}")));
     }
@@ -75,7 +80,8 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
     }
     if let Some(graph) = file.header.graph {
         let nodes = file.check_section(section::NODES, 4, 0..=graph.migrated as u64 * 4)?;
-        let center = 8 + dimensions as u64 * 4;
+        // Rows of whole numbers are their own codes.
+        let center = if dtype.is_whole() { 0 } else { 8 + dimensions as u64 * 4 };
         let length = file.check_section(section::CENTER, 4, 0..=center)?;
         if length != 0 && length != center {
             return Err(file.name.corrupt(format!("a center of {length} bytes"), format!("0 or {center}")));
@@ -83,7 +89,8 @@ fn check_lengths(file: &FileReader<'_>) -> Result<()> {
         file.check_section(section::LINKS, 4, nodes..=u64::MAX)?;
         file.check_section(section::UPPER_LINKS, 4, 0..=u64::MAX)?;
     }
-    file.check_section(section::VECTORS, 4, values * 4..=values * 4)?;
+    let bytes = values * dtype.bytes() as u64;
+    file.check_section(section::VECTORS, dtype.bytes() as u32, bytes..=bytes)?;
     Ok(())
 }
 
@@ -164,7 +171,7 @@ fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, wor
 fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> Result<(Graph, Nodes)> {
     let name = file.name;
     let slots = read_nodes(file, header.migrated)?;
-    let points = Points::new(read_encoder(file)?);
+    let points = Points::new(state.shelf.share(), read_encoder(file)?);
     let graph = Graph::of(header.m, file.header.options.seed, header.is_bulk, points);
     let nodes = slots.len();
     graph.reserve(nodes)?;
@@ -174,7 +181,7 @@ fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> 
 
     let mut lists = Lists { graph: &graph, nodes, links: Vec::new(), name };
     let mut section = file.section(section::LINKS)?;
-    let view = graph.view(&state.rows);
+    let view = graph.view();
     (0..nodes as u32).try_for_each(|node| lists.read(&mut section, &view, node, 0))?;
     section.finish()?;
 
@@ -189,7 +196,7 @@ fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> 
         next = node + 1;
         levels[node as usize] = level as u8;
         graph.raise(node, level)?;
-        let view = graph.view(&state.rows);
+        let view = graph.view();
         (1..=level).try_for_each(|level| lists.read(&mut section, &view, node, level))?;
     }
     section.finish()?;
@@ -270,28 +277,49 @@ impl Lists<'_> {
 
 fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
     let (name, work, slots) = (file.name, file.work, file.header.slots);
-    let space = state.rows.view().space();
-    let row_bytes = space.dimensions() * size_of::<f32>();
+    let shelf = state.shelf.writing();
+    let space = shelf.rows.space();
+    let row_bytes = space.dimensions() * space.dtype().bytes();
     let mut section = file.section(section::VECTORS)?;
-    let mut values: Vec<f32> = Vec::with_capacity(space.dimensions());
+    let mut buffer = RowBuffer::default();
     state.equals.reserve(0, slots)?;
-    let mut rows = state.rows.writer();
+    let mut rows = shelf.rows.writer();
     let at_once = UNIT.div_ceil(row_bytes);
     for first in (0..slots).step_by(at_once) {
         work.report(Phase::Read, first, slots);
         let end = slots.min(first + at_once);
         for slot in first..end {
-            let bytes = section.take(row_bytes)?.chunks_exact(size_of::<f32>());
-            values.clear();
-            values.extend(bytes.filter_map(|bytes| bytes.first_chunk().copied()).map(f32::from_le_bytes));
-            if let Err(error) = space.check(&values, None) {
+            let values = buffer.row(section.take(row_bytes)?, space.dtype());
+            if let Err(error) = space.check_row(values, None) {
                 return Err(name.corrupt(format!("slot {slot}: {error}"), "a row that may be added"));
             }
-            rows.push(&values)?;
+            rows.push(values)?;
         }
         rows.publish();
-        let view = state.rows.view();
-        state.equals.find(first as u32..end as u32, |slot| view.given(slot), work)?.enter();
+        state.equals.find(first as u32..end as u32, rows.written(), work)?.enter();
     }
     section.finish()
+}
+
+/// The values of a row that was read.
+#[derive(Default)]
+struct RowBuffer {
+    single: Vec<f32>,
+    signed: Vec<i8>,
+}
+
+impl RowBuffer {
+    fn row<'a>(&'a mut self, bytes: &'a [u8], dtype: Dtype) -> Values<'a> {
+        self.single.clear();
+        self.signed.clear();
+        match dtype {
+            Dtype::F32 => self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes))),
+            Dtype::F16 => {
+                self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| half::value(u16::from_le_bytes(bytes))));
+            }
+            Dtype::I8 => self.signed.extend(bytes.iter().map(|&byte| byte as i8)),
+            Dtype::U8 => return Values::U8(bytes),
+        }
+        if dtype == Dtype::I8 { Values::I8(&self.signed) } else { Values::F32(&self.single) }
+    }
 }

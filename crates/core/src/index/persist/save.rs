@@ -2,6 +2,7 @@
 
 use super::{KEPT, section};
 use crate::codes::Encoder;
+use crate::distance::{BIAS, Dtype};
 use crate::error::Result;
 use crate::graph::{Graph, GraphView, Link};
 use crate::ids::Id;
@@ -20,15 +21,16 @@ pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, w
     let id_bytes = if state.ids.id_type() == IdType::String { 1 } else { 8 };
     out.section(section::IDS, id_bytes, |out| put_ids(state, slots, out))?;
     if let Some(graph) = graph {
-        let view = graph.view(&state.rows);
+        let view = graph.view();
         out.section(section::NODES, 4, |out| put_nodes(graph, &view, out))?;
         out.section(section::CENTER, 4, |out| graph.encoder().map_or(Ok(()), |encoder| put_encoder(encoder, out)))?;
         out.section(section::LINKS, 4, |out| put_links(graph, &view, out))?;
         out.section(section::UPPER_LINKS, 4, |out| put_upper_links(graph, &view, out))?;
     }
-    out.section(section::VECTORS, 4, |out| put_vectors(state, slots, out, work))?;
+    let value_bytes = options.dtype.bytes() as u32;
+    out.section(section::VECTORS, value_bytes, |out| put_vectors(state, slots, out, work))?;
     let graph = graph.map(|graph| {
-        let entry = graph.view(&state.rows).entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
+        let entry = graph.view().entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
         GraphHeader { m: graph.m(), migrated: graph.migrated(), entry, is_bulk: graph.is_bulk() }
     });
     out.finish(Header::new(options, slots, state.live(), graph))
@@ -77,13 +79,20 @@ fn put_list(view: &GraphView<'_>, node: u32, level: usize, out: &mut FileWriter<
 }
 
 fn put_vectors(state: &State, slots: usize, out: &mut FileWriter<'_>, work: &Work) -> Result<()> {
-    let rows = state.rows.view();
-    let rows_a_report = UNIT.div_ceil(rows.space().dimensions() * size_of::<f32>());
+    let kept = state.rows();
+    let (rows, dtype) = (kept.view(), kept.space().dtype());
+    let rows_a_report = UNIT.div_ceil(rows.space().dimensions() * dtype.bytes());
     for slot in 0..slots {
         if slot % rows_a_report == 0 {
             work.report(Phase::Write, slot, slots);
         }
-        out.put_values(rows.given(slot as u32))?;
+        let row = rows.bytes(slot as u32);
+        match dtype {
+            Dtype::F32 => out.put_numbers(row, |bytes| f32::from_ne_bytes(bytes).to_le_bytes())?,
+            Dtype::F16 => out.put_numbers(row, |bytes| u16::from_ne_bytes(bytes).to_le_bytes())?,
+            Dtype::I8 => out.put_numbers(row, |[byte]| [byte ^ BIAS])?,
+            Dtype::U8 => out.put(row)?,
+        }
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ fn other_files_and_other_versions_are_told_apart() {
     assert_eq!(message(&[7; 9_000]), "index.vicinal: got another kind of file, expected a vicinal index");
 
     let version = forged(IdType::Number, |bytes| bytes[8] = 3);
-    assert_eq!(version.to_string(), "index.vicinal: got format version 3.2, expected 0.2");
+    assert_eq!(version.to_string(), "index.vicinal: got format version 3.3, expected 0.3");
     let feature = forged(IdType::Number, |bytes| bytes[16] = 4);
     assert!(matches!(feature, Error::Version { .. }), "{feature}");
     let minor = forged(IdType::Number, |bytes| bytes[10] = 9);

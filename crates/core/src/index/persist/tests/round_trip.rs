@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::disk::Memory;
 use super::*;
+use crate::Dtype;
 use crate::error::Error;
 use crate::work::{Phase, Progress};
 
@@ -45,6 +46,7 @@ fn every_option_but_threads_is_kept() {
         dimensions: 5,
         metric: Metric::Cosine,
         id_type: IdType::BigInt,
+        dtype: Dtype::I8,
         m: Some(9),
         ef_construction: 33,
         ef: 44,
