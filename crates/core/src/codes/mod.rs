@@ -16,7 +16,7 @@ use rayon::prelude::*;
 pub(crate) use encoder::{Encoder, Scalars};
 pub(crate) use whole::WholeView;
 
-use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, Near, TileRow};
+use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Near, PREFETCHED, TileRow};
 use crate::error::{Error, Result};
 use crate::options::Metric;
 use crate::vectors::{Blocks, Padded, RowsView, View};
@@ -268,6 +268,16 @@ impl<'a> CodesView<'a> {
             *row = TileRow { code, factor: self.factor() * scalars.scale, term: self.term(scalars) };
         }
         rows
+    }
+
+    /// Brings the code at `index` towards the cache, with what stands beside it.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: u32) {
+        crate::distance::prefetch(self.scalars.pointer(index as usize).cast());
+        let code = self.codes.pointer(index as usize);
+        (0..self.codes.stride().min(PREFETCHED))
+            .step_by(LINE)
+            .for_each(|at| crate::distance::prefetch(code.wrapping_add(at)));
     }
 
     pub(crate) fn code(&self, index: u32) -> &'a [u8] {

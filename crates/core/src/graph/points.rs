@@ -180,6 +180,14 @@ impl<'a> PointsView<'a> {
         if (node as usize) < self.arranged { node } else { self.rows.place(self.slot(node)) }
     }
 
+    /// Brings what `node` is compared by towards the cache, if that is a code.
+    #[inline]
+    pub(crate) fn prefetch(&self, node: u32) {
+        if let Kind::Codes(codes) = self.kind {
+            codes.prefetch(node);
+        }
+    }
+
     /// `node` as what others are compared with.
     pub(crate) fn target<'t>(&self, node: u32, buffer: &'t mut WeightsBuffer) -> Target<'t>
     where

@@ -13,22 +13,23 @@ pub(crate) struct Selector {
     selection: Selection,
     nodes: Vec<u32>,
     panels: PointPanels,
-    /// The distances of all candidates from each other.
-    square: Vec<f32>,
+    /// The distances of all candidates from each other, or from one.
+    distances: Vec<f32>,
 }
+
+/// Takes the distances of all candidates from one.
+type Note<'a> = &'a mut dyn FnMut(&[f32]);
 
 #[derive(Default)]
 struct Selection {
     /// Of each candidate, the distance to the nearest that was chosen; −∞ for the chosen.
     nearest: Vec<f32>,
-    /// The distances of the candidates from the last that was chosen.
-    row: Vec<f32>,
 }
 
 impl PointsView<'_> {
     /// Adds to `chosen` what [`Selection::select`] selects of `candidates` (keys of nodes), up to `max` in all.
     pub(super) fn select(&self, candidates: &[Key], max: usize, chosen: &mut Vec<Key>, selector: &mut Selector) {
-        let Selector { selection, nodes, panels, square } = selector;
+        let Selector { selection, nodes, panels, distances } = selector;
         nodes.clear();
         nodes.extend(candidates.iter().map(|key| key.slot()));
         // Where the system refuses the little memory for this, the nearest must do.
@@ -37,10 +38,16 @@ impl PointsView<'_> {
             return;
         }
         let width = self.width(panels);
-        let is_square = self.square(nodes, panels, square);
-        selection.select(candidates, max, chosen, width, |node, index, row| match index {
-            Some(index) if is_square => row.copy_from_slice(&square[index * width..][..width]),
-            _ => self.tile(&[node], panels, row),
+        let is_square = self.square(nodes, panels, distances);
+        // Behind those, the distances from one that is not among the candidates.
+        let end = if is_square { nodes.len() * width } else { 0 };
+        distances.resize(end + width, 0.0);
+        selection.select(candidates, max, chosen, |node, index, note| match index {
+            Some(index) if is_square => note(&distances[index * width..][..width]),
+            _ => {
+                self.tile(&[node], panels, &mut distances[end..]);
+                note(&distances[end..]);
+            }
         });
     }
 }
@@ -54,19 +61,17 @@ impl Selection {
     /// DiskANN, on squared distances for L2): it is dropped when alpha · d(s, c) < d(p, c). Strictly first, since a
     /// lenient rule alone fills the list with the nearest before any long link gets a place.
     ///
-    /// `row(s, index, distances)` computes the distances of all candidates from `s`, in their order; `index` is where it
-    /// stands among them, if it does, and `width` how many numbers are written, at least one a candidate.
+    /// `row(s, index, note)` hands the distances of all candidates from `s`, in their order, to `note`; `index` is where
+    /// `s` stands among them, if it does.
     fn select(
         &mut self,
         candidates: &[Key],
         max: usize,
         chosen: &mut Vec<Key>,
-        width: usize,
-        mut row: impl FnMut(u32, Option<usize>, &mut [f32]),
+        mut row: impl FnMut(u32, Option<usize>, Note<'_>),
     ) {
-        self.row.resize(width, 0.0);
         self.nearest.clear();
-        self.nearest.resize(width, f32::INFINITY);
+        self.nearest.resize(candidates.len(), f32::INFINITY);
         chosen.iter().for_each(|key| self.note(key.slot(), None, &mut row));
         let before = chosen.len();
         self.choose(candidates, max, 1.0, chosen, &mut row);
@@ -82,7 +87,7 @@ impl Selection {
         max: usize,
         alpha: f32,
         chosen: &mut Vec<Key>,
-        row: &mut impl FnMut(u32, Option<usize>, &mut [f32]),
+        row: &mut impl FnMut(u32, Option<usize>, Note<'_>),
     ) {
         for (index, &candidate) in candidates.iter().enumerate() {
             if chosen.len() >= max {
@@ -97,11 +102,12 @@ impl Selection {
     }
 
     /// Takes note of how near the candidates are to `node`, which was chosen.
-    fn note(&mut self, node: u32, index: Option<usize>, row: &mut impl FnMut(u32, Option<usize>, &mut [f32])) {
-        row(node, index, &mut self.row);
-        for (nearest, &distance) in self.nearest.iter_mut().zip(&self.row) {
-            *nearest = if distance < *nearest { distance } else { *nearest };
-        }
+    fn note(&mut self, node: u32, index: Option<usize>, row: &mut impl FnMut(u32, Option<usize>, Note<'_>)) {
+        row(node, index, &mut |distances| {
+            for (nearest, &distance) in self.nearest.iter_mut().zip(distances) {
+                *nearest = if distance < *nearest { distance } else { *nearest };
+            }
+        });
     }
 }
 
@@ -122,10 +128,10 @@ mod tests {
     }
 
     /// Distances from a point to all candidates.
-    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, Option<usize>, &mut [f32]) + 'a {
-        move |from, _, row| {
+    fn rows<'a>(points: &'a [Point], candidates: &'a [Key]) -> impl FnMut(u32, Option<usize>, Note<'_>) + 'a {
+        move |from, _, note| {
             let score = |key: &Key| l2(points[from as usize], points[key.slot() as usize]);
-            row.iter_mut().zip(candidates).for_each(|(distance, key)| *distance = score(key));
+            note(&candidates.iter().map(score).collect::<Vec<f32>>());
         }
     }
 
@@ -135,8 +141,8 @@ mod tests {
             points.iter().enumerate().map(|(i, &point)| Key::new(l2((0.0, 0.0), point), i as u32)).collect();
         candidates.sort_unstable();
         let mut chosen = Vec::new();
-        let (nearest, row) = (vec![f32::INFINITY; points.len()], vec![0.0; points.len()]);
-        Selection { nearest, row }.choose(&candidates, max, alpha, &mut chosen, &mut rows(points, &candidates));
+        let nearest = vec![f32::INFINITY; points.len()];
+        Selection { nearest }.choose(&candidates, max, alpha, &mut chosen, &mut rows(points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, expected);
         assert_eq!(slots, naive(&candidates, points, max, alpha), "the naive version agrees");
@@ -197,7 +203,7 @@ mod tests {
         let points = [(2.0, 0.0), (1.6, 2.0), (1.2, 2.6), (7.0, 0.0)];
         let candidates: Vec<Key> = (0..).zip(points).map(|(i, point)| Key::new(l2((0.0, 0.0), point), i)).collect();
         let mut chosen = Vec::new();
-        Selection::default().select(&candidates, 4, &mut chosen, 4, rows(&points, &candidates));
+        Selection::default().select(&candidates, 4, &mut chosen, rows(&points, &candidates));
         let slots: Vec<u32> = chosen.iter().map(|key| key.slot()).collect();
         assert_eq!(slots, [0, 2]);
     }

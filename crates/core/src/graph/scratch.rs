@@ -68,6 +68,9 @@ pub(crate) struct Scratch {
     pub(crate) neighbors: Vec<u32>,
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,
+    /// Candidates for the links of a node, and those that were chosen.
+    pub(crate) keys: Vec<Key>,
+    pub(crate) chosen: Vec<Key>,
     pub(crate) query: Padded,
     /// A row in single precision.
     pub(crate) row: Vec<f32>,

@@ -166,7 +166,7 @@ impl ByteKernels {
 /// How many codes ahead of the one being scored memory is asked for.
 const AHEAD: usize = 6;
 /// How much of a coming code is asked for; the hardware's own prefetcher follows a longer one.
-const PREFETCHED: usize = 256;
+pub(crate) const PREFETCHED: usize = 256;
 
 /// The codes, each after memory was asked for those that come soon.
 #[inline(always)]

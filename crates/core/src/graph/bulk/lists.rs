@@ -32,9 +32,9 @@ impl Bulk<'_> {
     pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
         let tables: Vec<TableView<'_>> = tables.iter().map(Table::view).collect();
         let max = max.min(tables[0].stride());
-        self.each(views[0].len(), meter::CHOICE, |node, scratch| {
-            let found = tables.iter().flat_map(|table| table.row(node));
-            let links = select(views, node, found, max, scratch);
+        let found = |node| tables.iter().flat_map(move |table| table.row(node));
+        self.each(views, meter::CHOICE, found, |node, scratch| {
+            let links = select(views, node, found(node), max, scratch);
             tables[0].set(node, links.iter().map(|key| key.slot()));
         })
     }
@@ -50,14 +50,21 @@ impl Bulk<'_> {
     ) -> Result<bool> {
         let table = table.view();
         let incoming = Incoming::of(table)?;
-        Ok(self.each(views[0].len(), meter::MERGE, |node, scratch| {
-            let found = table.row(node).chain(incoming.of_node(node));
-            visit(node, &select(views, node, found, capacity, scratch));
+        let found = |node| table.row(node).chain(incoming.of_node(node));
+        Ok(self.each(views, meter::MERGE, found, |node, scratch| {
+            visit(node, select(views, node, found(node), capacity, scratch));
         }))
     }
 
-    /// Runs `work` for every one of `nodes` nodes on the build threads. False if it was stopped.
-    fn each(&self, nodes: usize, share: Range<f64>, work: impl Fn(u32, &mut Scratch) + Sync) -> bool {
+    /// Runs `work` for every node on the build threads. False if it was stopped.
+    fn each<I: Iterator<Item = u32>>(
+        &self,
+        views: &[PointsView<'_>],
+        share: Range<f64>,
+        found: impl Fn(u32) -> I + Sync,
+        work: impl Fn(u32, &mut Scratch) + Sync,
+    ) -> bool {
+        let nodes = views[0].len();
         let meter = Meter::new(self, Phase::Merge, share, nodes);
         let blocks = (0..nodes).into_par_iter().step_by(NODES_AT_ONCE);
         let is_done = blocks.map(|first| {
@@ -68,7 +75,13 @@ impl Bulk<'_> {
                 return false;
             };
             let block = first as u32..nodes.min(first + NODES_AT_ONCE) as u32;
-            self.scratches.with(|scratch| block.for_each(|node| work(node, scratch)));
+            self.scratches.with(|scratch| {
+                for node in block {
+                    // What comes next is asked for now: there is more of it than the CPU looks ahead.
+                    found((node + 1) % nodes as u32).for_each(|coming| views[0].prefetch(coming));
+                    work(node, scratch);
+                }
+            });
             true
         });
         is_done.reduce(|| true, |a, b| a && b)
@@ -76,35 +89,48 @@ impl Bulk<'_> {
 }
 
 /// At most `max` of what was `found` for `node`, all of it if that is no more. Each distance selects its share.
-fn select(
+fn select<'s>(
     views: &[PointsView<'_>],
     node: u32,
     found: impl Iterator<Item = u32>,
     max: usize,
-    scratch: &mut Scratch,
-) -> Vec<Key> {
-    let mut nodes = std::mem::take(&mut scratch.neighbors);
+    scratch: &'s mut Scratch,
+) -> &'s [Key] {
+    let Scratch { neighbors: nodes, second, distances, weights, keys: candidates, chosen, selector, .. } = scratch;
     nodes.clear();
     nodes.extend(found);
-    nodes.sort_unstable();
-    nodes.dedup();
-    let mut chosen: Vec<Key> = Vec::with_capacity(max);
+    keep_distinct(nodes, second);
+    distances.resize(nodes.len(), 0.0);
+    chosen.clear();
     for (position, points) in views.iter().enumerate() {
-        let Scratch { distances, weights, selector, .. } = &mut *scratch;
-        distances.resize(nodes.len(), 0.0);
-        points.score(points.target(node, weights), &nodes, distances);
+        points.score(points.target(node, weights), nodes, distances);
         let keys = nodes.iter().zip(distances.iter()).map(|(&node, &distance)| Key::new(distance, node));
-        let is_new = |key: &Key| chosen.iter().all(|other| other.slot() != key.slot());
-        let mut candidates: Vec<Key> = keys.filter(is_new).collect();
+        let is_new = |key: &Key| position == 0 || chosen.iter().all(|other| other.slot() != key.slot());
+        candidates.clear();
+        candidates.extend(keys.filter(is_new));
         candidates.sort_unstable();
         if nodes.len() <= max {
-            chosen.extend(candidates);
+            chosen.extend_from_slice(candidates);
         } else {
-            points.select(&candidates, max * (position + 1) / views.len(), &mut chosen, selector);
+            points.select(candidates, max * (position + 1) / views.len(), chosen, selector);
         }
     }
-    scratch.neighbors = nodes;
     chosen
+}
+
+/// Leaves the first of equal nodes. `table` is a hash table of nodes, each plus 1.
+fn keep_distinct(nodes: &mut Vec<u32>, table: &mut Vec<u32>) {
+    let size = (2 * nodes.len()).next_power_of_two().max(2);
+    table.clear();
+    table.resize(size, 0);
+    let shift = u32::BITS - size.ilog2();
+    nodes.retain(|&node| {
+        let mut place = (node.wrapping_mul(0x9E37_79B1) >> shift) as usize;
+        while table[place] != 0 && table[place] != node + 1 {
+            place = (place + 1) % size;
+        }
+        std::mem::replace(&mut table[place], node + 1) == 0
+    });
 }
 
 impl Incoming {
