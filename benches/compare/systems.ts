@@ -8,6 +8,8 @@ export interface Spec {
   ours: boolean
   /** See `System.way`: a batch where a call each would measure the language that calls. */
   way: Way
+  /** The only elements of a set that it can keep. */
+  element?: string
   /** The most rows that it is given. */
   mostRows?: number
   program: (id: string) => [command: string, ...args: string[]]
@@ -25,6 +27,15 @@ export const SYSTEMS: readonly Spec[] = [
   { id: 'vicinal', name: 'vicinal (Node)', ours: true, way: 'single', program: fromNode('vicinal.ts') },
   { id: INSERTED, name: 'vicinal, inserted (Node)', ours: true, way: 'single', program: fromNode('vicinal.ts') },
   { id: 'vicinal-rust', name: 'vicinal (Rust)', ours: true, way: 'single', program: fromRust },
+  {
+    id: 'vicinal-u8',
+    name: 'vicinal, u8 (Node)',
+    ours: true,
+    way: 'single',
+    element: 'u8',
+    program: fromNode('vicinal.ts'),
+  },
+  { id: 'vicinal-u8-rust', name: 'vicinal, u8 (Rust)', ours: true, way: 'single', element: 'u8', program: fromRust },
   { id: 'hnswlib', name: 'hnswlib', ours: false, way: 'batch', program: fromPython },
   { id: 'faiss', name: 'Faiss HNSW', ours: false, way: 'batch', program: fromPython },
   { id: 'usearch', name: 'usearch', ours: false, way: 'batch', program: fromPython },
@@ -43,12 +54,13 @@ export interface Entry {
 }
 
 /**
- * Who takes part in a run. Where peers are given fewer rows than the others, the index is measured with as many too, so
+ * Who takes part in a run: who can keep its elements. Where peers are given fewer rows than the others, the index is measured with as many too, so
  * that each stands beside it on the same data.
  */
-export function entries(chosen: readonly Spec[], { rows }: DataInfo): Entry[] {
+export function entries(systems: readonly Spec[], { rows, element }: DataInfo): Entry[] {
+  const chosen = systems.filter((spec) => spec.element === undefined || spec.element === element)
   const all = chosen.map((spec): Entry => ({ spec, rows: Math.min(rows, spec.mostRows ?? rows) }))
   const fewer = [...new Set(all.map((entry) => entry.rows))].filter((count) => count < rows)
-  const ours = chosen.filter((spec) => spec.ours && spec.id !== INSERTED)
+  const ours = chosen.filter((spec) => spec.ours && spec.id !== INSERTED && spec.element === undefined)
   return all.concat(fewer.flatMap((count) => ours.map((spec) => ({ spec, rows: count }))))
 }

@@ -15,7 +15,7 @@ const WARM_UP = 200
 
 /** Rows in memory, row-major. */
 export interface Data {
-  base: Float32Array
+  base: Float32Array | Uint8Array
   rows: number
   dimensions: number
   metric: 'l2' | 'cosine'
@@ -73,10 +73,13 @@ export async function serve(commands: Commands): Promise<void> {
   }
 }
 
-export async function loadBase({ base: path, rows, metric }: ReturnType<typeof readOptions>): Promise<Data> {
+export async function loadBase<V extends Data['base'] = Float32Array>(
+  { base: path, rows, metric }: ReturnType<typeof readOptions>,
+  Values: new (length: number) => V = Float32Array as unknown as new (length: number) => V,
+): Promise<Data & { base: V }> {
   const file = await VectorFile.open(path)
   const { dimensions } = file
-  const base = new Float32Array(rows * dimensions)
+  const base = new Values(rows * dimensions)
   for (let first = 0; first < rows; first += 10_000) {
     base.set(await file.read(first, Math.min(10_000, rows - first)), first * dimensions)
   }

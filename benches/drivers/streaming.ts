@@ -5,8 +5,10 @@ import { rowNumbers } from './rows.js'
 /** The index's default: with so many rows it begins to build its graph. */
 export const THRESHOLD = 5_000
 
-export function open({ dimensions, metric }: Data, migration: 'auto' | 'manual' = 'auto'): VectorIndex {
-  return new VectorIndex({ dimensions, metric, migration, threads: BUILD_THREADS })
+/** Rows that are bytes are kept as such. */
+export function open({ base, dimensions, metric }: Data, migration: 'auto' | 'manual' = 'auto'): VectorIndex {
+  const dtype = base instanceof Uint8Array ? 'u8' : 'f32'
+  return new VectorIndex({ dimensions, metric, dtype, migration, threads: BUILD_THREADS })
 }
 
 /** An index with all the rows that it can have without a graph. */

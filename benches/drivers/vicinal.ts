@@ -1,4 +1,5 @@
-// Measures vicinal from Node, with its defaults, or as vicinal-inserted with its rows inserted step by step; see
+// Measures vicinal from Node, with its defaults, as vicinal-inserted with its rows inserted step by step, or as
+// vicinal-u8 with its rows kept as bytes; see
 // benches/README.md for the commands. `single` is searchSync, `batch`
 // is searchBatch on 1 thread and `batch2` on 2; `overhead` compares searchSync with Rust calls on the same index; `live` closes all of this and measures fresh indexes while they migrate.
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -21,6 +22,7 @@ const STEP = 1_000
 
 const options = readOptions()
 const isInserted = options.library === 'vicinal-inserted'
+const isBytes = options.library === 'vicinal-u8'
 
 class Vicinal implements Commands {
   #queries!: Queries
@@ -40,7 +42,7 @@ class Vicinal implements Commands {
 
   /** In awaited batches. */
   build = async (): Promise<object> => {
-    const data = await loadBase(options)
+    const data = await loadBase(options, isBytes ? Uint8Array : Float32Array)
     const { rows, dimensions } = data
     const index = open(data, isInserted ? 'manual' : 'auto')
     this.#bench = benchIndex()

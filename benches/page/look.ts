@@ -14,6 +14,8 @@ const LOOKS: Record<string, Look> = {
   'vicinal-rust': { light: '#d9480f', dark: '#ff922b', symbol: 'circle' },
   vicinal: { light: '#e67700', dark: '#ffd43b', symbol: 'diamond2' },
   'vicinal-inserted': { light: '#a1662f', dark: '#e8c29b', symbol: 'diamond2' },
+  'vicinal-u8-rust': { light: '#a61e4d', dark: '#faa2c1', symbol: 'circle' },
+  'vicinal-u8': { light: '#e64980', dark: '#ffdeeb', symbol: 'diamond2' },
   hnswlib: { light: '#1971c2', dark: '#4dabf7', symbol: 'square2' },
   faiss: { light: '#6741d9', dark: '#b197fc', symbol: 'triangle2' },
   usearch: { light: '#2b8a3e', dark: '#51cf66', symbol: 'star' },

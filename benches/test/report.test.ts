@@ -45,6 +45,9 @@ test('where a peer is given fewer rows, so is the index once more', (t) => {
     ['vicinal', 100_000],
   ])
   t.is(entries(chosen, data).length, 4)
+  const bytes = SYSTEMS.filter(({ id }) => id === 'vicinal-u8')
+  const chosenFor = (element: string) => entries(bytes, { ...data, element }).length
+  t.deepEqual([chosenFor('u8'), chosenFor('f16')], [1, 0], 'bytes keep bytes only')
 })
 
 test('tables name what is missing', (t) => {

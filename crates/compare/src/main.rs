@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use driver::{Driver, Library};
 use files::Options;
 use serde_json::{Value, json};
+use vicinal_core::Dtype;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -39,7 +40,8 @@ fn main() -> ExitCode {
 
 fn library(options: &Options) -> Result<Box<dyn Library>> {
     match options.library.as_str() {
-        "vicinal-rust" => Ok(Box::new(ours::Vicinal::new(options.metric))),
+        "vicinal-rust" => Ok(Box::new(ours::Vicinal::new(options.metric, Dtype::F32))),
+        "vicinal-u8-rust" => Ok(Box::new(ours::Vicinal::new(options.metric, Dtype::U8))),
         #[cfg(feature = "peers")]
         "hnsw_rs" => Ok(Box::new(hnsw_rs::HnswRs::new(options.metric)?)),
         other => Err(format!("{other} is not compiled in").into()),

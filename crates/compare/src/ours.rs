@@ -1,18 +1,19 @@
 use serde_json::{Value, json};
-use vicinal_core::{Ids, Index, Metric, Options, SearchOptions, Work};
+use vicinal_core::{Dtype, Ids, Index, Metric, Options, SearchOptions, Work};
 
 use crate::Result;
 use crate::driver::{BUILD_THREADS, K, Library};
 
-/// vicinal with its defaults, all rows in one call.
+/// vicinal with its defaults but for the type of rows, all of which come in one call.
 pub struct Vicinal {
     metric: Metric,
+    dtype: Dtype,
     index: Option<Index>,
 }
 
 impl Vicinal {
-    pub fn new(metric: Metric) -> Self {
-        Self { metric, index: None }
+    pub fn new(metric: Metric, dtype: Dtype) -> Self {
+        Self { metric, dtype, index: None }
     }
 
     fn index(&self) -> Result<&Index> {
@@ -26,8 +27,9 @@ impl Library for Vicinal {
     }
 
     fn build(&mut self, rows: &[f32], dimensions: usize) -> Result<()> {
-        let index =
-            Index::new(Options { metric: self.metric, threads: Some(BUILD_THREADS), ..Options::new(dimensions) })?;
+        let Self { metric, dtype, .. } = *self;
+        let threads = Some(BUILD_THREADS);
+        let index = Index::new(Options { metric, dtype, threads, ..Options::new(dimensions) })?;
         let ids = (0..(rows.len() / dimensions) as u64).collect();
         index.add(&Ids::Keys(ids), rows, &Work::default())?;
         index.migrate(&Work::default())?;

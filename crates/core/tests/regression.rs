@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use common::data::Photos;
 use common::{add_in_batches, nearest};
 use table::{Measured, check};
-use vicinal_core::{Index, Options, Work};
+use vicinal_core::{Dtype, Index, Options, Work};
 
 static PHOTOS: LazyLock<Photos> = LazyLock::new(Photos::read);
 
@@ -35,7 +35,12 @@ enum Method {
 
 /// An index of all rows, whose graph is still to be made.
 fn waiting(threads: usize) -> Index {
-    let options = Options { threads: Some(threads), auto_migrate: false, seed: 1, ..Options::new(Photos::DIMENSIONS) };
+    waiting_as(Dtype::F32, threads)
+}
+
+fn waiting_as(dtype: Dtype, threads: usize) -> Index {
+    let threads = Some(threads);
+    let options = Options { dtype, threads, auto_migrate: false, seed: 1, ..Options::new(Photos::DIMENSIONS) };
     let index = Index::new(options).unwrap();
     add_in_batches(&index, &PHOTOS.base, Photos::DIMENSIONS, 10_000);
     index
@@ -69,11 +74,11 @@ fn search_all(index: &Index, ef: usize) {
 }
 
 /// What depends neither on the machine nor on the instruction set: products of codes are whole numbers.
-fn measure(name: &str, method: Method) -> Vec<Measured> {
-    let index = waiting(2);
+fn measure(name: &str, dtype: Dtype, method: Method) -> Vec<Measured> {
+    let index = waiting_as(dtype, 2);
     migrate(&index, method);
     let hash = index.graph_hash();
-    let other = waiting(1);
+    let other = waiting_as(dtype, 1);
     migrate(&other, method);
     assert_eq!(hash, other.graph_hash(), "{name}: the graph by 2 threads and by 1");
 
@@ -98,8 +103,9 @@ fn measure(name: &str, method: Method) -> Vec<Measured> {
 
 #[test]
 fn nothing_costs_more_or_finds_less_than_what_is_committed() {
-    let mut figures = measure("bulk", Method::Bulk);
-    figures.extend(measure("insert", Method::Insert));
+    let mut figures = measure("bulk", Dtype::F32, Method::Bulk);
+    figures.extend(measure("insert", Dtype::F32, Method::Insert));
+    figures.extend(measure("u8, bulk", Dtype::U8, Method::Bulk));
     check(&figures);
 }
 
