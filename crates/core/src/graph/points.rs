@@ -296,9 +296,9 @@ impl<'a> PointsView<'a> {
     }
 
     /// The distances of all columns of `panels`, which are `nodes`, from each other, as [`PointsView::tile`] has them; not
-    /// computed (false) where there is no faster way than row by row, or there are many.
+    /// computed (false) where there is no faster way than row by row, or there are none or many.
     pub(crate) fn square(&self, nodes: &[u32], panels: &PointPanels, distances: &mut Vec<f32>) -> bool {
-        if nodes.len() > GROUP || !self.has_codes() {
+        if nodes.is_empty() || nodes.len() > GROUP || !self.has_codes() {
             return false;
         }
         distances.resize(nodes.len() * panels.bytes.width(), 0.0);
