@@ -27,6 +27,12 @@ pub enum Error {
     /// The index was closed.
     #[error("the index is closed: got a call after close(), expected an open index")]
     Closed,
+    /// The index was opened to be read only.
+    #[error("the index is read-only: got a write, expected an index that was opened without readOnly")]
+    ReadOnly,
+    /// Another index, of this process or another, has the directory open to write.
+    #[error("{path}: got a directory that {} has open, expected one without a writer", holder(.pid))]
+    Locked { path: String, pid: Option<u32> },
     /// The work was cancelled by its caller and changed nothing.
     #[error("the work was cancelled")]
     Cancelled,
@@ -56,6 +62,8 @@ impl Error {
             Self::InvalidVector { .. } => "ERR_INVALID_VECTOR",
             Self::DuplicateId { .. } => "ERR_DUPLICATE_ID",
             Self::Closed => "ERR_CLOSED",
+            Self::ReadOnly => "ERR_READ_ONLY",
+            Self::Locked { .. } => "ERR_LOCKED",
             Self::Cancelled => "ERR_CANCELLED",
             Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
             Self::Corrupt { .. } => "ERR_CORRUPT",
@@ -72,6 +80,10 @@ impl Error {
 
 fn at_row(row: &Option<usize>) -> String {
     row.map(|row| format!("row {row}: ")).unwrap_or_default()
+}
+
+fn holder(pid: &Option<u32>) -> String {
+    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
 }
 
 /// What a caught panic said.

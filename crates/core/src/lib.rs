@@ -28,8 +28,10 @@ mod work;
 pub use distance::Dtype;
 pub use error::{Error, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
-pub use index::{BatchHits, Bytes, Hits, Index, Keys, Migration, MigrationState, Stats, Verified};
+pub use index::{
+    BatchHits, Bytes, Durability, Hits, Index, Keys, Migration, MigrationState, Stats, Unsynced, Verified,
+};
 pub use migration::{Migrated, MigrationDone};
-pub use options::{IdType, Metric, Options, SearchOptions};
+pub use options::{GivenOptions, IdType, Metric, Options, SearchOptions};
 pub use vectors::Values;
 pub use work::{Phase, Progress, ProgressFn, Work};

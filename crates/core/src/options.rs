@@ -15,6 +15,17 @@ pub enum Metric {
     InnerProduct,
 }
 
+impl Metric {
+    /// The name that JavaScript sees.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::Cosine => "cosine",
+            Self::InnerProduct => "ip",
+        }
+    }
+}
+
 /// The type of the caller's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IdType {
@@ -101,6 +112,79 @@ impl Options {
             within("threads", threads, 1, Self::MAX_THREADS)?;
         }
         Ok(())
+    }
+}
+
+/// What is asked of an index that may be there already: what is left out is as it is stored, or the default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GivenOptions {
+    pub dimensions: Option<usize>,
+    pub metric: Option<Metric>,
+    pub id_type: Option<IdType>,
+    pub dtype: Option<Dtype>,
+    pub m: Option<usize>,
+    pub ef_construction: Option<usize>,
+    pub ef: Option<usize>,
+    /// `Some(None)`: never.
+    pub threshold: Option<Option<usize>>,
+    pub chunk_size: Option<usize>,
+    pub auto_migrate: Option<bool>,
+    /// Not stored.
+    pub threads: Option<usize>,
+    pub seed: Option<u64>,
+    /// A hint, which may differ from the stored one.
+    pub capacity: Option<usize>,
+}
+
+impl GivenOptions {
+    /// All options of a new index. `InvalidArgument` without dimensions, or for a value out of range.
+    pub fn complete(&self) -> Result<Options> {
+        let Some(dimensions) = self.dimensions else {
+            return Err(Error::argument("dimensions", "none", "a number, since the index is new"));
+        };
+        let default = Options::new(dimensions);
+        let options = Options {
+            dimensions,
+            metric: self.metric.unwrap_or(default.metric),
+            id_type: self.id_type.unwrap_or(default.id_type),
+            dtype: self.dtype.unwrap_or(default.dtype),
+            m: self.m,
+            ef_construction: self.ef_construction.unwrap_or(default.ef_construction),
+            ef: self.ef.unwrap_or(default.ef),
+            threshold: self.threshold.unwrap_or(default.threshold),
+            chunk_size: self.chunk_size.unwrap_or(default.chunk_size),
+            auto_migrate: self.auto_migrate.unwrap_or(default.auto_migrate),
+            threads: self.threads,
+            seed: self.seed.unwrap_or(default.seed),
+            capacity: self.capacity.unwrap_or(default.capacity),
+        };
+        options.validate()?;
+        Ok(options)
+    }
+
+    /// Refuses what differs from `stored`.
+    pub(crate) fn check(&self, stored: &Options) -> Result<()> {
+        agree("dimensions", self.dimensions, stored.dimensions)?;
+        agree("metric", self.metric.map(Metric::name), stored.metric.name())?;
+        agree("idType", self.id_type.map(IdType::name), stored.id_type.name())?;
+        agree("dtype", self.dtype.map(Dtype::name), stored.dtype.name())?;
+        let chosen = "chosen from the data".to_string();
+        agree("m", self.m.map(|m| m.to_string()), stored.m.map_or(chosen, |m| m.to_string()))?;
+        agree("efConstruction", self.ef_construction, stored.ef_construction)?;
+        agree("ef", self.ef, stored.ef)?;
+        let rows = |threshold: Option<usize>| threshold.map_or("Infinity".to_string(), |rows| rows.to_string());
+        agree("threshold", self.threshold.map(rows), rows(stored.threshold))?;
+        agree("chunkSize", self.chunk_size, stored.chunk_size)?;
+        let name = |auto: bool| if auto { "auto" } else { "manual" };
+        agree("migration", self.auto_migrate.map(name), name(stored.auto_migrate))?;
+        agree("seed", self.seed, stored.seed)
+    }
+}
+
+fn agree<T: PartialEq + std::fmt::Display>(name: &'static str, given: Option<T>, stored: T) -> Result<()> {
+    match given {
+        Some(given) if given != stored => Err(Error::argument(name, given, format_args!("{stored}, as it is stored"))),
+        _ => Ok(()),
     }
 }
 

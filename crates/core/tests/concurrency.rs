@@ -220,11 +220,11 @@ fn close_lets_running_calls_finish_and_refuses_later_ones() {
             while !closed.load(Ordering::SeqCst) {
                 assert_eq!(index.len() / 10, 300, "one row may be replaced at the moment");
                 thread::sleep(Duration::from_micros(round * 130));
-                index.close();
+                index.close().unwrap();
                 closed.store(true, Ordering::SeqCst);
             }
         });
-        index.close();
+        index.close().unwrap();
         assert_eq!((index.len(), index.options().dimensions), (3_000, DIMENSIONS));
         assert!(matches!(index.add(&Ids::Keys(vec![1]), &rows[..DIMENSIONS], &Work::default()), Err(Error::Closed)));
     }
@@ -243,7 +243,7 @@ fn a_search_beside_close_finds_all_or_is_refused() {
         };
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(search)));
-            index.close();
+            index.close().unwrap();
         });
     }
 }
@@ -421,7 +421,7 @@ fn indexes_come_and_go() {
         let index = Index::new(options).unwrap();
         index.add(&Ids::Keys((0..300).collect()), &rows, &Work::default()).unwrap();
         if round % 4 == 0 {
-            index.close();
+            index.close().unwrap();
         }
         if round % 7 == 0 {
             // The last hold on it is that of a migration that nobody waits for.

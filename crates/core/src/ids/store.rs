@@ -19,6 +19,9 @@ impl IdStore {
     /// The longest text, in bytes of UTF-8: [`Ids::check_lengths`].
     pub(crate) const MAX_TEXT: usize = (1 << LENGTH_BITS) - 1;
 
+    /// The largest integer that JavaScript's numbers tell from its neighbors: a number's limit.
+    pub(crate) const MAX_SAFE: u64 = (1 << 53) - 1;
+
     pub(crate) fn new(id_type: IdType) -> Self {
         Self { id_type, entries: Blocks::new("ids", 1), texts: Blocks::new("ids", 1) }
     }

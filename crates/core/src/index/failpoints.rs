@@ -14,6 +14,12 @@ pub(super) enum Point {
     Unit,
     /// Before a slice of a batch is published, whose errors are not heard.
     Publish,
+    /// When a write is in the log, and nobody has seen it. Errors are not heard here, nor at the following points.
+    Logged,
+    /// When a checkpoint has turned to a new segment of the log.
+    Rotated,
+    /// When a snapshot is in its place, and the log before it is still there.
+    Snapshot,
 }
 
 /// The fail points of one index.
@@ -30,6 +36,9 @@ impl Point {
             Self::Chunk => "chunk",
             Self::Unit => "unit",
             Self::Publish => "commit",
+            Self::Logged => "logged",
+            Self::Rotated => "rotated",
+            Self::Snapshot => "snapshot",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `Index`: the only place that knows rows, graph, migration and pools together.
 
 mod batch;
+mod durable;
 mod equals;
 mod failpoints;
 mod hash;
@@ -18,13 +19,14 @@ mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 pub use batch::BatchHits;
+pub use durable::{Durability, Unsynced};
 pub use migrate::{Migration, MigrationState};
 pub use read::{Hits, Keys};
 pub(crate) use state::State;
@@ -33,14 +35,14 @@ pub use verify::{Bytes, Stats, Verified};
 use crate::error::{Error, Result, panic_message};
 use crate::ids::{Id, IdSet, Ids};
 use crate::migration::{Migrated, MigrationDone, Migrator};
-use crate::options::{IdType, Options, SearchOptions};
+use crate::options::{GivenOptions, IdType, Options, SearchOptions};
 use crate::pools::Pools;
 use crate::storage::System;
 use crate::vectors::Values;
 use crate::work::Work;
+use durable::Place;
 use failpoints::Failpoints;
 use read::Source;
-use write::Existing;
 
 /// An index. All methods may be called from any thread; clones share it, and the last one that goes stops its work.
 ///
@@ -55,6 +57,7 @@ struct Handle(Arc<Inner>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.stop();
+        self.0.stop_checkpoint();
         self.0.settle_migrations();
     }
 }
@@ -68,6 +71,8 @@ struct Inner {
     migrator: Migrator,
     pools: Arc<Pools>,
     closed: AtomicBool,
+    /// Set before anybody else has an index that is opened in a directory.
+    place: OnceLock<Place>,
     /// Live rows at `close`.
     final_len: AtomicUsize,
     failpoints: Failpoints,
@@ -98,6 +103,7 @@ impl Index {
             migrator,
             pools,
             closed: AtomicBool::new(false),
+            place: OnceLock::new(),
             final_len: AtomicUsize::new(0),
             failpoints: Failpoints::default(),
         }))))
@@ -126,26 +132,27 @@ impl Index {
     /// Adds rows, all or none. `rows` is row-major, `ids.len() × dimensions`; values are rounded to the index's type. The rows are found by every search that
     /// starts after the call. `DuplicateId` for an id that exists or stands in the batch twice.
     pub fn add<'v>(&self, ids: &Ids, rows: impl Into<Values<'v>>, work: &Work) -> Result<()> {
-        self.inner().insert(ids, rows.into(), Existing::Refuse, work)?;
-        self.inner().migrate_in_background();
-        Ok(())
+        self.unsynced().add(ids, rows, work)?;
+        self.wait_durable()
     }
 
     /// Adds rows, all or none, replacing those whose ids exist. A replaced row counts as newly inserted.
     pub fn upsert<'v>(&self, ids: &Ids, rows: impl Into<Values<'v>>, work: &Work) -> Result<()> {
-        self.inner().insert(ids, rows.into(), Existing::Replace, work)?;
-        self.inner().migrate_in_background();
-        Ok(())
+        self.unsynced().upsert(ids, rows, work)?;
+        self.wait_durable()
     }
 
     /// Removes rows; how many existed.
     pub fn remove(&self, ids: &Ids) -> Result<usize> {
-        self.inner().remove(ids)
+        let removed = self.unsynced().remove(ids)?;
+        self.wait_durable()?;
+        Ok(removed)
     }
 
     /// Removes all rows and the graph.
     pub fn clear(&self) -> Result<()> {
-        self.inner().clear()
+        self.unsynced().clear()?;
+        self.wait_durable()
     }
 
     /// The row of `id`, as it is kept.
@@ -259,7 +266,7 @@ impl Index {
     }
 
     /// Writes the index, as it is after the writes called before, to one file. The file that was there stays until the
-    /// new one is complete, and if the call fails. Searches go on; writes and the migration wait. `Io` for what the
+    /// new one is complete, and if the call fails. Searches and writes go on, the migration waits. `Io` for what the
     /// system refuses; a call that is cancelled has changed nothing.
     pub fn save(&self, path: &Path, work: &Work) -> Result<()> {
         self.inner().save(&System, path, work)
@@ -272,10 +279,30 @@ impl Index {
         persist::load(&System, path, threads, id_type, work)
     }
 
+    /// Opens the index in `directory`, or makes one there: what was acknowledged is there, and its migration goes on.
+    /// Options that differ from the stored ones are `InvalidArgument`, as is a new index without dimensions. `Locked` while
+    /// somebody else has it open to write; `Corrupt` for a directory that is damaged, which stays as it is.
+    pub fn open(directory: &Path, given: &GivenOptions, durability: Durability) -> Result<Self> {
+        durable::open(Arc::new(System), directory, given, durability)
+    }
+
+    /// Opens the index in `directory` as it is now, to be searched only: other writes are `ReadOnly`. Nothing in the
+    /// directory is made or changed, and nobody is kept from writing there.
+    pub fn open_to_read(directory: &Path, given: &GivenOptions) -> Result<Self> {
+        durable::open_to_read(&System, directory, given)
+    }
+
     /// Refuses later calls with `Closed`, stops the migration and waits for it, and frees the memory. Who waits for a
-    /// migration gets `Closed`. The length and the options stay readable.
-    pub fn close(&self) {
-        self.inner().close();
+    /// migration gets `Closed`. The length and the options stay readable. An index that was opened in a directory is
+    /// checkpointed; if that fails it is closed all the same, and what was acknowledged is in the log.
+    pub fn close(&self) -> Result<()> {
+        self.inner().close(true)
+    }
+
+    /// Closes without a checkpoint. Nothing that was acknowledged is lost.
+    pub fn abandon(&self) {
+        // Only a checkpoint can fail.
+        let _ = self.inner().close(false);
     }
 
     /// Marks the index as broken by a caught panic: later writes and migrations are refused with `Internal`.
@@ -315,20 +342,34 @@ impl Inner {
         self.state.load().abandon();
     }
 
-    fn close(&self) {
-        // Waits for the write that runs, if any.
+    fn close(&self, checkpoint: bool) -> Result<()> {
+        let durable = match self.place.get() {
+            Some(Place::Directory(durable)) => Some(durable),
+            _ => None,
+        };
+        self.stop_checkpoint();
+        // Waits for the checkpoint that runs, if any, and then for the write.
+        let last = durable.map(|durable| durable.last_checkpoint());
         let _writing = self.writing.lock();
         if self.closed.load(Ordering::Acquire) {
-            return;
+            return Ok(());
         }
         self.final_len.store(self.state.load().live(), Ordering::Release);
         self.closed.store(true, Ordering::Release);
         self.stop();
         self.migrator.wait_until_stopped();
         self.settle_migrations();
+        let checkpointed = match (durable, &last) {
+            (Some(durable), Some(last)) if checkpoint => self.guarded(|| self.checkpoint_at_close(durable, last)),
+            _ => Ok(()),
+        };
         let empty = Options { capacity: 0, ..self.options.clone() };
         if let Ok(empty) = State::new(&empty) {
             self.migrator.reset(|| self.state.store(Arc::new(empty)));
         }
+        if let Some(durable) = durable {
+            durable.unlock();
+        }
+        checkpointed
     }
 }

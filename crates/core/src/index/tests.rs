@@ -173,7 +173,7 @@ fn a_thread_that_does_not_start_stops_nobody() {
         let index = index.clone();
         // Not of the scope: it would wait for ever for a thread that does.
         thread::spawn(move || {
-            index.close();
+            index.close().unwrap();
             let _ = sender.send(());
         });
     });
@@ -323,7 +323,7 @@ fn close_stops_a_bulk_build() {
     add(&index, 0..2_000).unwrap();
     index.start_migration(Work::default(), Box::new(move |outcome| sender.send(outcome).unwrap()));
     wait_until("the build is under way", is_held);
-    index.close();
+    index.close().unwrap();
     assert!(matches!(told.recv().unwrap(), Err(Error::Closed)));
     assert!(index.inner().state.load().graph.load().is_none(), "no graph came after it");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Inner;
+use super::durable::Record;
 use super::failpoints::Point;
 use super::state::State;
 use crate::error::{Error, Result};
@@ -30,14 +31,52 @@ pub(super) enum Existing {
 struct Plan<'a> {
     ids: &'a Ids,
     rows: Values<'a>,
+    existing: Existing,
     hashes: Vec<IdHash>,
     /// Rows whose id exists, with its slot.
     replaced: Vec<(usize, u32)>,
 }
 
+impl Plan<'_> {
+    /// What is logged of it, if its rows are written from slot `first` on.
+    fn record(&self, first: usize) -> Record<'_> {
+        match self.existing {
+            Existing::Refuse => Record::Add { ids: self.ids, first: first as u32 },
+            Existing::Replace => Record::Upsert { ids: self.ids, first: first as u32 },
+        }
+    }
+}
+
+/// Ids that exist, each once, and their slots.
+struct Found {
+    ids: Ids,
+    slots: Vec<u32>,
+}
+
+impl Found {
+    fn of(state: &State, ids: &Ids) -> Result<Self> {
+        let refused = |_| Error::OutOfMemory { what: "ids", bytes: ids.len() * size_of::<(u32, usize)>() };
+        let mut found = Vec::new();
+        found.try_reserve_exact(ids.len()).map_err(refused)?;
+        for (position, id) in ids.iter().enumerate() {
+            found.extend(state.map.get(state.map.hash(id), id, &state.ids).map(|slot| (slot, position)));
+        }
+        found.sort_unstable();
+        found.dedup_by_key(|&mut (slot, _)| slot);
+        let mut once = Self { ids: Ids::none(state.ids.id_type()), slots: Vec::new() };
+        once.ids.try_reserve(found.len()).map_err(refused)?;
+        once.slots.try_reserve_exact(found.len()).map_err(refused)?;
+        for (slot, position) in found {
+            once.ids.push(ids.get(position));
+            once.slots.push(slot);
+        }
+        Ok(once)
+    }
+}
+
 impl Inner {
     pub(super) fn insert(&self, ids: &Ids, rows: Values<'_>, existing: Existing, work: &Work) -> Result<()> {
-        let _writing = self.writing()?;
+        let _writing = self.changing()?;
         let state = self.state.load_full();
         self.check_rows(ids, rows, work)?;
         let plan = self.plan(&state, ids, rows, existing, work)?;
@@ -47,27 +86,37 @@ impl Inner {
     }
 
     pub(super) fn remove(&self, ids: &Ids) -> Result<usize> {
-        let _writing = self.writing()?;
+        let _writing = self.changing()?;
         ids.check(self.options.id_type)?;
         let state = self.state.load_full();
-        let mut removed = 0;
-        for id in ids.iter() {
-            let hash = state.map.hash(id);
-            if let Some(slot) = state.map.get(hash, id, &state.ids) {
-                state.map.remove(hash, slot);
-                state.take_out(slot);
-                removed += 1;
-            }
+        let found = Found::of(&state, ids)?;
+        if found.slots.is_empty() {
+            return Ok(0);
+        }
+        self.log(state.rows().view(), &Record::Remove { ids: &found.ids })?;
+        let _ = self.failpoints.pass(Point::Logged);
+        for (id, &slot) in found.ids.iter().zip(&found.slots) {
+            state.map.remove(state.map.hash(id), slot);
+            state.take_out(slot);
         }
         self.migrator.shrink(state.live());
-        Ok(removed)
+        Ok(found.slots.len())
     }
 
     pub(super) fn clear(&self) -> Result<()> {
-        let _writing = self.writing()?;
+        let _writing = self.changing()?;
         let fresh = Arc::new(State::new(&self.options)?);
-        self.migrator.reset(|| self.state.swap(fresh)).abandon();
+        self.log(fresh.rows().view(), &Record::Clear)?;
+        let _ = self.failpoints.pass(Point::Logged);
+        self.migrator.reset(|| self.state.swap(Arc::clone(&fresh))).abandon();
         Ok(())
+    }
+
+    /// The right to change what the index holds.
+    fn changing(&self) -> Result<MutexGuard<'_, ()>> {
+        let guard = self.writing()?;
+        self.check_writable()?;
+        Ok(guard)
     }
 
     /// The right to write; one caller at a time.
@@ -130,7 +179,7 @@ impl Inner {
             replaced.try_reserve(1).map_err(refused)?;
             replaced.push((row, slot));
         }
-        Ok(Plan { ids, rows, hashes, replaced })
+        Ok(Plan { ids, rows, existing, hashes, replaced })
     }
 
     /// Writes a batch and publishes it. All memory is asked for, and the caller's wish to cancel heard, before the
@@ -152,6 +201,11 @@ impl Inner {
             rows.push(values)?;
         }
         let equal = state.equals.find(first as u32..(first + count) as u32, rows.written(), work)?;
+        if count > 0 {
+            // From here on nothing fails.
+            self.log(rows.written(), &plan.record(first))?;
+            let _ = self.failpoints.pass(Point::Logged);
+        }
         self.publish(state, plan, &mut ids, &mut rows);
         equal.enter();
         work.report(Phase::Copy, count, count);

@@ -1,10 +1,12 @@
-//! The seam to the file system: all that saving and loading ask of it. Tests put a failing one in its place.
+//! The seam to the file system: all that saving, loading and logging ask of it. Tests put a failing one in its place.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::any::Any;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-pub(crate) trait Disk {
+pub(crate) trait Disk: Send + Sync {
     /// The file that `path` leads to, or `path` where there is none: a save through a symbolic link keeps the link.
     fn resolve(&self, path: &Path) -> PathBuf;
 
@@ -19,11 +21,44 @@ pub(crate) trait Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes what was written to a file, by whoever it was, durable.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a directory, and those above it, where they are missing; durably.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, those that are no text left out.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Makes the file `path`, which must not exist, to be appended to.
+    fn append_to(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>>;
+
+    /// Locks the file `path`, which is made if it is missing, for as long as what is returned lives.
+    fn lock(&self, path: &Path) -> io::Result<Lock>;
 }
 
-pub(crate) trait DiskFile: Read + Write + Seek {
+/// The outcome of asking for a lock.
+pub(crate) enum Lock {
+    Held(Box<dyn Any + Send + Sync>),
+    /// Another has it: its process, if that is known.
+    Taken(Option<u32>),
+}
+
+/// A file that grows at its end, and may be synced by another thread than the one that appends.
+pub(crate) trait AppendFile: Send + Sync {
+    /// Where it fails, a part may have been written.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    fn truncate(&self, length: u64) -> io::Result<()>;
+
+    /// Makes what was appended durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+pub(crate) trait DiskFile: Read + Write + Seek + Send {
     fn length(&self) -> io::Result<u64>;
 
     /// Makes what was written durable.
@@ -63,6 +98,11 @@ impl Disk for System {
         fs::remove_file(path)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        // Some systems sync only what is open to be written.
+        OpenOptions::new().append(true).open(path)?.sync_data()
+    }
+
     #[cfg(unix)]
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         match File::open(path)?.sync_all() {
@@ -75,6 +115,70 @@ impl Disk for System {
     #[cfg(not(unix))]
     fn sync_directory(&self, _path: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if path.parent().is_some() {
+            self.create_directory(parent)?;
+        }
+        match fs::create_dir(path) {
+            // Somebody else may have made it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made.and_then(|()| self.sync_directory(parent)),
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>> {
+        Ok(Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Lock::Taken(holder(&file))),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        file.set_len(0)?;
+        file.write_all(std::process::id().to_string().as_bytes())?;
+        Ok(Lock::Held(Box::new(file)))
+    }
+}
+
+/// The process that a lock file names.
+fn holder(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.parse().ok()
+}
+
+impl AppendFile for File {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
     }
 }
 

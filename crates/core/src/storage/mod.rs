@@ -4,14 +4,17 @@
 
 mod disk;
 mod header;
+pub(crate) mod log;
 mod replace;
 mod sections;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use disk::{Disk, DiskFile, System};
+pub(crate) use disk::{AppendFile, Disk, DiskFile, Lock, System};
 pub(crate) use header::{GraphHeader, Header};
 pub(crate) use replace::replace;
 pub(crate) use sections::{FileReader, FileWriter, SectionReader, UNIT};
@@ -33,7 +36,7 @@ impl<'a> FileName<'a> {
         move |error| Error::Io { path: self.path(), operation, source: Arc::new(error) }
     }
 
-    fn path(self) -> String {
+    pub(crate) fn path(self) -> String {
         self.0.display().to_string()
     }
 }

@@ -57,19 +57,6 @@ impl<'a> FileWriter<'a> {
         self.put(&value.to_le_bytes())
     }
 
-    /// Writes `bytes`, `N` at a time, as `convert` makes them.
-    pub(crate) fn put_numbers<const N: usize>(
-        &mut self,
-        bytes: &[u8],
-        convert: impl Fn([u8; N]) -> [u8; N],
-    ) -> Result<()> {
-        let room = self.room(bytes.len())?;
-        for (to, &from) in room.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
-            *to = convert(from);
-        }
-        Ok(())
-    }
-
     pub(crate) fn put_values(&mut self, values: &[f32]) -> Result<()> {
         let room = self.room(size_of_val(values))?;
         for (bytes, value) in room.chunks_exact_mut(size_of::<f32>()).zip(values) {
@@ -78,13 +65,14 @@ impl<'a> FileWriter<'a> {
         Ok(())
     }
 
-    /// Writes the header, which makes it a file of ours.
-    pub(crate) fn finish(mut self, mut header: Header) -> Result<()> {
+    /// Writes the header, which makes it a file of ours; the file's length.
+    pub(crate) fn finish(mut self, mut header: Header) -> Result<u64> {
         self.flush()?;
         header.sections = std::mem::take(&mut self.sections);
         let page = header.encode(self.end);
         self.file.seek(SeekFrom::Start(0)).map_err(self.name.io("seeking"))?;
-        self.file.write_all(&page).map_err(self.name.io("writing"))
+        self.file.write_all(&page).map_err(self.name.io("writing"))?;
+        Ok(self.end)
     }
 
     /// The next `count` bytes, at most a unit, to be filled in.
@@ -113,6 +101,8 @@ pub(crate) struct FileReader<'a> {
     pub(crate) name: FileName<'a>,
     pub(crate) work: &'a Work,
     pub(crate) header: Header,
+    /// Bytes of the file.
+    pub(crate) length: u64,
 }
 
 impl<'a> FileReader<'a> {
@@ -126,7 +116,12 @@ impl<'a> FileReader<'a> {
         let mut page = [0; PAGE];
         file.read_exact(&mut page).map_err(name.io("reading"))?;
         let header = Header::decode(&page, length, name)?;
-        Ok(Self { file, name, work, header })
+        Ok(Self { file, name, work, header, length })
+    }
+
+    /// Whether there is a section `id`.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.header.sections.iter().any(|section| section.id == id)
     }
 
     /// Refuses a file whose section `id` is not of elements of `element` bytes, or not of a length in `lengths`.

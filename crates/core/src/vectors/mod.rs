@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod blocks;
+mod format;
 mod metric;
 mod shelf;
 mod values;
@@ -15,6 +16,7 @@ mod view;
 use rayon::prelude::*;
 
 pub(crate) use blocks::{Blocks, View, Writer};
+pub(crate) use format::RowBuffer;
 pub(crate) use metric::{Padded, Space};
 pub(crate) use shelf::Shelf;
 pub use values::Values;

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{KEPT, check, section};
+use super::{KEPT, Position, check, section};
 use crate::codes::Encoder;
-use crate::distance::{Dtype, half};
 use crate::error::{Error, Result};
 use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
 use crate::ids::{Id, IdStore, Ids};
@@ -14,11 +13,8 @@ use crate::index::write::MAX_SLOTS;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
-use crate::vectors::Values;
+use crate::vectors::RowBuffer;
 use crate::work::{Phase, Work};
-
-/// The largest integer that JavaScript's numbers tell from its neighbors.
-const MAX_SAFE: u64 = (1 << 53) - 1;
 
 /// Ids that are entered into the map together.
 const IDS_AT_ONCE: usize = 65_536;
@@ -52,6 +48,18 @@ pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
         state.graph.store(Some(Arc::new(graph)));
     }
     Ok(state)
+}
+
+/// Where the file stands in a log, if it is a snapshot.
+pub(super) fn read_position(file: &mut FileReader<'_>) -> Result<Option<Position>> {
+    if !file.has(section::POSITION) {
+        return Ok(None);
+    }
+    file.check_section(section::POSITION, 8, 16..=16)?;
+    let mut section = file.section(section::POSITION)?;
+    let position = Position { sequence: section.take_u64()?, identity: section.take_u64()? };
+    section.finish()?;
+    Ok(Some(position))
 }
 
 /// The nodes of a graph in a file: the slot of each, and its highest level.
@@ -128,7 +136,7 @@ fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
                 ids.push(Id::Text(take_text(&mut section, slot, name)?))?;
             } else {
                 let key = section.take_u64()?;
-                if state.ids.id_type() == IdType::Number && key.cast_signed().unsigned_abs() > MAX_SAFE {
+                if state.ids.id_type() == IdType::Number && key.cast_signed().unsigned_abs() > IdStore::MAX_SAFE {
                     return Err(name.corrupt(format!("id {} at slot {slot}", key.cast_signed()), "a safe integer"));
                 }
                 ids.push(Id::Key(key))?;
@@ -289,7 +297,7 @@ fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
         work.report(Phase::Read, first, slots);
         let end = slots.min(first + at_once);
         for slot in first..end {
-            let values = buffer.row(section.take(row_bytes)?, space.dtype());
+            let values = buffer.values(section.take(row_bytes)?, space.dtype())?;
             if let Err(error) = space.check_row(values, None) {
                 return Err(name.corrupt(format!("slot {slot}: {error}"), "a row that may be added"));
             }
@@ -299,27 +307,4 @@ fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
         state.equals.find(first as u32..end as u32, rows.written(), work)?.enter();
     }
     section.finish()
-}
-
-/// The values of a row that was read.
-#[derive(Default)]
-struct RowBuffer {
-    single: Vec<f32>,
-    signed: Vec<i8>,
-}
-
-impl RowBuffer {
-    fn row<'a>(&'a mut self, bytes: &'a [u8], dtype: Dtype) -> Values<'a> {
-        self.single.clear();
-        self.signed.clear();
-        match dtype {
-            Dtype::F32 => self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes))),
-            Dtype::F16 => {
-                self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| half::value(u16::from_le_bytes(bytes))));
-            }
-            Dtype::I8 => self.signed.extend(bytes.iter().map(|&byte| byte as i8)),
-            Dtype::U8 => return Values::U8(bytes),
-        }
-        if dtype == Dtype::I8 { Values::I8(&self.signed) } else { Values::F32(&self.single) }
-    }
 }

@@ -10,8 +10,9 @@ mod save;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Index, Inner};
+use super::{Index, Inner, State};
 use crate::error::{Error, Result};
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
@@ -34,23 +35,98 @@ mod section {
     pub(super) const UPPER_LINKS: u32 = 6;
     /// Rows as they were given.
     pub(super) const VECTORS: u32 = 7;
+    /// Where the log goes on from a snapshot.
+    pub(super) const POSITION: u32 = 8;
 }
 
 /// The bit of a link that says that pruning must keep it.
 const KEPT: u32 = 1 << 31;
 
+/// All that a file holds of an index, as it was at one moment. Rows, ids and slots of a state never change, and what is
+/// removed later is not removed here; the graph is that of now, so nobody may change it while the image is used.
+pub(super) struct Image {
+    state: Arc<State>,
+    slots: usize,
+    live: usize,
+    removed: Vec<u64>,
+}
+
+/// Where a snapshot stands among the writes of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The number of the last write in it.
+    pub(super) sequence: u64,
+    /// The directory's own number.
+    pub(super) identity: u64,
+}
+
+/// What a file holds.
+pub(super) struct Snapshot {
+    pub(super) options: Options,
+    pub(super) state: State,
+    pub(super) position: Option<Position>,
+    /// The file's length.
+    pub(super) bytes: u64,
+}
+
+impl Image {
+    /// Nobody may write meanwhile.
+    pub(super) fn of(state: &Arc<State>) -> Result<Self> {
+        let (slots, live) = (state.len(), state.live());
+        let words = slots.div_ceil(64);
+        let mut removed = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "a copy of what is removed", bytes: words * 8 };
+        removed.try_reserve_exact(words).map_err(refused)?;
+        let bits = state.removed.view();
+        removed.extend((0..words).map(|index| bits.word(index)));
+        Ok(Self { state: Arc::clone(state), slots, live, removed })
+    }
+
+    pub(super) fn migrated(&self) -> usize {
+        self.state.migrated()
+    }
+}
+
 impl Inner {
     pub(super) fn save(&self, disk: &dyn Disk, path: &Path, work: &Work) -> Result<()> {
-        let _writing = self.writing()?;
+        let writing = self.writing()?;
         let _inserting = self.migrator.inserting();
         work.check()?;
-        let state = self.state.load_full();
-        storage::replace(disk, path, work, |file| {
-            save::write(&state, &self.options, FileWriter::new(file, FileName(path), work)?, work)
-        })?;
-        work.report(Phase::Write, state.len(), state.len());
+        let image = Image::of(&self.state.load_full())?;
+        drop(writing);
+        write(disk, path, &image, &self.options, None, work)?;
+        work.report(Phase::Write, image.slots, image.slots);
         Ok(())
     }
+}
+
+/// Puts a file in the place of `path`; its length.
+pub(super) fn write(
+    disk: &dyn Disk,
+    path: &Path,
+    image: &Image,
+    options: &Options,
+    position: Option<Position>,
+    work: &Work,
+) -> Result<u64> {
+    let mut bytes = 0;
+    storage::replace(disk, path, work, |file| {
+        let out = FileWriter::new(file, FileName(path), work)?;
+        bytes = save::write(image, options, position, out, work)?;
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
+/// Reads a file and checks all of it.
+pub(super) fn read(disk: &dyn Disk, path: &Path, work: &Work) -> Result<Snapshot> {
+    read_file(FileReader::open(disk, FileName(path), work)?)
+}
+
+fn read_file(mut file: FileReader<'_>) -> Result<Snapshot> {
+    let state = load::read(&mut file)?;
+    let position = load::read_position(&mut file)?;
+    Ok(Snapshot { options: file.header.options.clone(), state, position, bytes: file.length })
 }
 
 pub(super) fn load(
@@ -60,14 +136,14 @@ pub(super) fn load(
     id_type: Option<IdType>,
     work: &Work,
 ) -> Result<Index> {
-    let mut file = FileReader::open(disk, FileName(path), work)?;
+    let file = FileReader::open(disk, FileName(path), work)?;
     let options = Options { threads, ..file.header.options.clone() };
     options.validate()?;
     if let Some(expected) = id_type.filter(|&expected| expected != options.id_type) {
         let saved = format!("{}, as the index was saved", options.id_type.name());
         return Err(Error::argument("idType", expected.name(), saved));
     }
-    let state = load::read(&mut file)?;
+    let Snapshot { state, .. } = read_file(file)?;
     let pools = Pools::new(threads)?;
     work.check()?;
     work.report(Phase::Read, state.len(), state.len());

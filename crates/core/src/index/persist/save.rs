@@ -1,8 +1,7 @@
 //! From a state to sections. Rows come last: where they are written, all else of a row is.
 
-use super::{KEPT, section};
+use super::{Image, KEPT, Position, section};
 use crate::codes::Encoder;
-use crate::distance::{BIAS, Dtype};
 use crate::error::Result;
 use crate::graph::{Graph, GraphView, Link};
 use crate::ids::Id;
@@ -11,13 +10,19 @@ use crate::options::{IdType, Options};
 use crate::storage::{FileWriter, GraphHeader, Header, UNIT};
 use crate::work::{Phase, Work};
 
-/// Writes all of `state`, which nobody changes meanwhile.
-pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, work: &Work) -> Result<()> {
-    let slots = state.len();
+/// Writes all of `image`; the file's length.
+pub(super) fn write(
+    image: &Image,
+    options: &Options,
+    position: Option<Position>,
+    mut out: FileWriter<'_>,
+    work: &Work,
+) -> Result<u64> {
+    let (state, slots) = (&*image.state, image.slots);
     work.report(Phase::Write, 0, slots);
     let graph = state.graph.load_full();
     let graph = graph.as_deref();
-    out.section(section::REMOVED, 8, |out| put_removed(state, slots, out))?;
+    out.section(section::REMOVED, 8, |out| put_removed(&image.removed, out))?;
     let id_bytes = if state.ids.id_type() == IdType::String { 1 } else { 8 };
     out.section(section::IDS, id_bytes, |out| put_ids(state, slots, out))?;
     if let Some(graph) = graph {
@@ -29,16 +34,21 @@ pub(super) fn write(state: &State, options: &Options, mut out: FileWriter<'_>, w
     }
     let value_bytes = options.dtype.bytes() as u32;
     out.section(section::VECTORS, value_bytes, |out| put_vectors(state, slots, out, work))?;
+    if let Some(Position { sequence, identity }) = position {
+        out.section(section::POSITION, 8, |out| {
+            out.put(&sequence.to_le_bytes())?;
+            out.put(&identity.to_le_bytes())
+        })?;
+    }
     let graph = graph.map(|graph| {
         let entry = graph.view().entry().map_or((0, 0), |entry| (entry.node, entry.level as u32));
         GraphHeader { m: graph.m(), migrated: graph.migrated(), entry, is_bulk: graph.is_bulk() }
     });
-    out.finish(Header::new(options, slots, state.live(), graph))
+    out.finish(Header::new(options, slots, image.live, graph))
 }
 
-fn put_removed(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> {
-    let removed = state.removed.view();
-    (0..slots.div_ceil(64)).try_for_each(|index| out.put(&removed.word(index).to_le_bytes()))
+fn put_removed(removed: &[u64], out: &mut FileWriter<'_>) -> Result<()> {
+    removed.iter().try_for_each(|word| out.put(&word.to_le_bytes()))
 }
 
 fn put_ids(state: &State, slots: usize, out: &mut FileWriter<'_>) -> Result<()> {
@@ -80,19 +90,16 @@ fn put_list(view: &GraphView<'_>, node: u32, level: usize, out: &mut FileWriter<
 
 fn put_vectors(state: &State, slots: usize, out: &mut FileWriter<'_>, work: &Work) -> Result<()> {
     let kept = state.rows();
-    let (rows, dtype) = (kept.view(), kept.space().dtype());
-    let rows_a_report = UNIT.div_ceil(rows.space().dimensions() * dtype.bytes());
+    let rows = kept.view();
+    let rows_a_report = UNIT.div_ceil(rows.stored_bytes());
+    let mut row = Vec::with_capacity(rows.stored_bytes());
     for slot in 0..slots {
         if slot % rows_a_report == 0 {
             work.report(Phase::Write, slot, slots);
         }
-        let row = rows.bytes(slot as u32);
-        match dtype {
-            Dtype::F32 => out.put_numbers(row, |bytes| f32::from_ne_bytes(bytes).to_le_bytes())?,
-            Dtype::F16 => out.put_numbers(row, |bytes| u16::from_ne_bytes(bytes).to_le_bytes())?,
-            Dtype::I8 => out.put_numbers(row, |[byte]| [byte ^ BIAS])?,
-            Dtype::U8 => out.put(row)?,
-        }
+        row.clear();
+        rows.store(slot as u32, &mut row);
+        out.put(&row)?;
     }
     Ok(())
 }

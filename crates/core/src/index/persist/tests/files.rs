@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::disk::Memory;
 use super::*;
 use crate::error::Error;
 
@@ -21,11 +20,11 @@ fn a_failing_disk_leaves_the_old_file_and_nothing_else() {
     let after = saved(&index);
     for for_good in [false, true] {
         for operations in 0.. {
-            let disk = Memory::with(NAME, &before);
+            let disk = Simulated::with(NAME, &before);
             disk.fail(operations, for_good);
             let result = index.inner().save(&disk, Path::new(NAME), &Work::default());
             let file = disk.read(NAME).unwrap();
-            for left in disk.read_after_power_loss(NAME).map(Option::unwrap) {
+            for left in after_power_loss(&disk).map(Option::unwrap) {
                 assert!(left == before || left == after, "operation {operations}: a power loss leaves neither file");
             }
             assert_eq!(disk.names(), [Path::new(NAME)], "operation {operations}");
@@ -35,7 +34,7 @@ fn a_failing_disk_leaves_the_old_file_and_nothing_else() {
                 Err(error) => panic!("operation {operations}: {error}"),
                 Ok(()) => {
                     assert!(operations > 10 && file == after);
-                    assert!(disk.read_after_power_loss(NAME).iter().all(|left| left.as_ref() == Some(&after)));
+                    assert!(after_power_loss(&disk).iter().all(|left| left.as_ref() == Some(&after)));
                     break;
                 }
             }
@@ -48,7 +47,7 @@ fn a_failing_disk_leaves_the_old_file_and_nothing_else() {
 fn a_failing_disk_is_an_error_when_loading() {
     let bytes = saved(&live_through(Life::Full, options(IdType::String, Metric::L2)));
     for operations in 0.. {
-        let disk = Memory::with(NAME, &bytes);
+        let disk = Simulated::with(NAME, &bytes);
         disk.fail(operations, false);
         match load(&disk, Path::new(NAME), None, None, &Work::default()) {
             Err(Error::Io { .. }) => {}
@@ -122,8 +121,8 @@ fn a_cancelled_save_leaves_the_old_file() {
 #[test]
 fn a_closed_index_is_not_saved() {
     let index = live_through(Life::Exact, options(IdType::Number, Metric::L2));
-    index.close();
-    let disk = Memory::new();
+    index.close().unwrap();
+    let disk = Simulated::new();
     assert!(matches!(index.inner().save(&disk, Path::new(NAME), &Work::default()), Err(Error::Closed)));
     assert!(disk.names().is_empty());
 }

@@ -1,5 +1,4 @@
 mod damage;
-mod disk;
 mod files;
 mod round_trip;
 
@@ -10,8 +9,8 @@ use crate::error::Result;
 use crate::ids::{Id, Ids};
 use crate::index::{Index, Migration, MigrationState};
 use crate::options::{IdType, Metric, Options, SearchOptions};
+use crate::storage::simulated::Simulated;
 use crate::work::Work;
-use disk::Memory;
 
 const NAME: &str = "index.vicinal";
 
@@ -102,14 +101,19 @@ fn live_through(life: Life, options: Options) -> Index {
 }
 
 fn saved(index: &Index) -> Vec<u8> {
-    let disk = Memory::new();
+    let disk = Simulated::new();
     index.inner().save(&disk, Path::new(NAME), &Work::default()).unwrap();
     assert_eq!(disk.names(), [Path::new(NAME)]);
     disk.read(NAME).unwrap()
 }
 
+/// What a power loss leaves at worst, and at best.
+fn after_power_loss(disk: &Simulated) -> [Option<Vec<u8>>; 2] {
+    [false, true].map(|keeps| disk.after_power_loss(|| keeps).read(NAME))
+}
+
 fn loaded(bytes: &[u8]) -> Result<Index> {
-    load(&Memory::with(NAME, bytes), Path::new(NAME), None, None, &Work::default())
+    load(&Simulated::with(NAME, bytes), Path::new(NAME), None, None, &Work::default())
 }
 
 /// The migration's state once its thread, which may have a moment to go after the last row is moved, is at rest.

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::disk::Memory;
 use super::*;
 use crate::Dtype;
 use crate::error::Error;
@@ -59,7 +58,7 @@ fn every_option_but_threads_is_kept() {
     };
     let bytes = saved(&Index::new(given.clone()).unwrap());
     assert_eq!(loaded(&bytes).unwrap().options(), &Options { threads: None, ..given.clone() });
-    let disk = Memory::with(NAME, &bytes);
+    let disk = Simulated::with(NAME, &bytes);
     let load = |threads| load(&disk, Path::new(NAME), threads, None, &Work::default());
     assert_eq!(load(Some(2)).unwrap().options(), &given);
     assert!(matches!(load(Some(0)), Err(Error::InvalidArgument { name: "threads", .. })));
@@ -72,7 +71,7 @@ fn every_option_but_threads_is_kept() {
 #[test]
 fn the_callers_id_type_is_checked() {
     let bytes = saved(&live_through(Life::Exact, options(IdType::String, Metric::L2)));
-    let disk = Memory::with(NAME, &bytes);
+    let disk = Simulated::with(NAME, &bytes);
     let load = |id_type| load(&disk, Path::new(NAME), None, Some(id_type), &Work::default());
     assert!(load(IdType::String).is_ok());
     let message = load(IdType::Number).map(|_| ()).unwrap_err().to_string();
@@ -127,7 +126,7 @@ fn progress_counts_rows_and_ends_with_all() {
         on_progress: Some(Arc::new(move |progress| collector.lock().unwrap().push(progress))),
         ..Work::default()
     };
-    let disk = Memory::new();
+    let disk = Simulated::new();
     let check = |phase| {
         let seen = std::mem::take(&mut *seen.lock().unwrap());
         assert!(seen.len() > 3 && seen.is_sorted_by_key(|progress| progress.done), "{seen:?}");

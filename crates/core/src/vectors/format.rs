@@ -1,0 +1,58 @@
+//! Rows as bytes of files, which are the same everywhere: little-endian, not padded, and whole numbers as what they are.
+
+use super::{RowsView, Values};
+use crate::distance::{BIAS, Dtype, half};
+use crate::error::{Error, Result};
+
+impl RowsView<'_> {
+    /// Bytes of a row in a file.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.space().dimensions() * self.space().dtype().bytes()
+    }
+
+    /// Appends the row of `slot` as a file has it.
+    pub(crate) fn store(&self, slot: u32, out: &mut Vec<u8>) {
+        let row = self.bytes(slot);
+        match self.space().dtype() {
+            Dtype::F32 if cfg!(target_endian = "little") => out.extend_from_slice(row),
+            Dtype::F16 if cfg!(target_endian = "little") => out.extend_from_slice(row),
+            Dtype::F32 => row.as_chunks().0.iter().for_each(|&x| out.extend(f32::from_ne_bytes(x).to_le_bytes())),
+            Dtype::F16 => row.as_chunks().0.iter().for_each(|&x| out.extend(u16::from_ne_bytes(x).to_le_bytes())),
+            Dtype::I8 => out.extend(row.iter().map(|byte| byte ^ BIAS)),
+            Dtype::U8 => out.extend_from_slice(row),
+        }
+    }
+}
+
+/// Values of rows that were read.
+#[derive(Default)]
+pub(crate) struct RowBuffer {
+    single: Vec<f32>,
+    signed: Vec<i8>,
+}
+
+impl RowBuffer {
+    /// The values that the bytes of rows stand for, which are not checked.
+    pub(crate) fn values<'a>(&'a mut self, bytes: &'a [u8], dtype: Dtype) -> Result<Values<'a>> {
+        let refused = |_| Error::OutOfMemory { what: "rows of a file", bytes: bytes.len() };
+        let count = bytes.len() / dtype.bytes();
+        self.single.clear();
+        self.signed.clear();
+        match dtype {
+            Dtype::F32 => {
+                self.single.try_reserve(count).map_err(refused)?;
+                self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+            }
+            Dtype::F16 => {
+                self.single.try_reserve(count).map_err(refused)?;
+                self.single.extend(bytes.as_chunks().0.iter().map(|&bytes| half::value(u16::from_le_bytes(bytes))));
+            }
+            Dtype::I8 => {
+                self.signed.try_reserve(count).map_err(refused)?;
+                self.signed.extend(bytes.iter().map(|&byte| byte as i8));
+            }
+            Dtype::U8 => return Ok(Values::U8(bytes)),
+        }
+        Ok(if dtype == Dtype::I8 { Values::I8(&self.signed) } else { Values::F32(&self.single) })
+    }
+}
