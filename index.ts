@@ -20,6 +20,7 @@ export type {
   LoadOptions,
   Metric,
   Migration,
+  OpenOptions,
   Progress,
   SearchOptions,
   Signal,

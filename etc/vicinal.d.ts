@@ -11,7 +11,7 @@ export type * from './index.js';
 export { VicinalError } from './ts/errors.js';
 export { VectorIndex } from './ts/vector-index.js';
 export type { ErrorCode } from './ts/errors.js';
-export type { BatchHits, Dtype, Filter, Hit, Id, IdSet, Ids, IdType, IndexOptions, IndexStats, LoadOptions, Metric, Migration, Progress, SearchOptions, Signal, Vector, VectorIndexConstructor, Vectors, Verification, VerifyOptions, Work, } from './ts/types.js';
+export type { BatchHits, Dtype, Filter, Hit, Id, IdSet, Ids, IdType, IndexOptions, IndexStats, LoadOptions, Metric, Migration, OpenOptions, Progress, SearchOptions, Signal, Vector, VectorIndexConstructor, Vectors, Verification, VerifyOptions, Work, } from './ts/types.js';
 
 // errors.d.ts
 declare const codes: readonly ["ERR_INVALID_ARGUMENT", "ERR_DIMENSION_MISMATCH", "ERR_INVALID_VECTOR", "ERR_DUPLICATE_ID", "ERR_CLOSED", "ERR_READ_ONLY", "ERR_LOCKED", "ERR_CORRUPT", "ERR_VERSION", "ERR_IO", "ERR_OUT_OF_MEMORY", "ERR_INTERNAL"];
@@ -233,6 +233,17 @@ export interface Verification {
     /** Rows searched for. */
     samples: number;
 }
+/** How {@link VectorIndexConstructor.open} opens a directory. */
+export interface OpenOptions extends Partial<IndexOptions> {
+    /**
+     * What a write that has resolved survives. `'fsync'`, the default: a crash of the process and a loss of power; calls
+     * that wait at the same time share a sync. `'buffered'`: a crash of the process only. What the operating system has not
+     * written by itself when the power goes, which may be the writes of half a minute, is lost, the newest first.
+     */
+    durability?: 'fsync' | 'buffered' | undefined;
+    /** Nothing in the directory is made or changed, and writes reject with `ERR_READ_ONLY`. `false` by default. */
+    readOnly?: boolean | undefined;
+}
 /** How {@link VectorIndexConstructor.load} reads a file. */
 export interface LoadOptions extends Work {
     /** As in {@link IndexOptions.threads}; not kept in the file. */
@@ -326,8 +337,21 @@ export interface VectorIndex<I extends Id = number> {
      */
     save(path: string, work?: Work): Promise<void>;
     /**
+     * Makes the writes called before durable, as {@link OpenOptions.durability} `'fsync'` does each of them. Only on an
+     * index of {@link VectorIndexConstructor.open}; on others it rejects with `ERR_INVALID_ARGUMENT`.
+     */
+    flush(): Promise<void>;
+    /**
+     * Writes a snapshot of an index of {@link VectorIndexConstructor.open} into its directory and drops the log of the
+     * writes before it, so that opening does not do them again. Searches and writes go on meanwhile. It also happens by
+     * itself, when the log is longer than half of the snapshot and than 64 MiB, and in {@link VectorIndex.close}.
+     */
+    checkpoint(work?: Work): Promise<void>;
+    /**
      * Ends the use of the index when the calls made before are over. A migration in the background stops, and
-     * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again.
+     * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again. An index of
+     * {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint fails, this
+     * rejects, the index is closed all the same and nothing that was acknowledged is lost.
      */
     close(): Promise<void>;
     /** {@link VectorIndex.close}. */
@@ -353,5 +377,17 @@ export interface VectorIndexConstructor {
      * `ERR_VERSION` or `ERR_OUT_OF_MEMORY`.
      */
     load<I extends Id = number>(path: string, options?: LoadOptions): Promise<VectorIndex<I>>;
+    /**
+     * Opens the index that lives in a directory, or makes one there; then `dimensions` are required. Each write is in the
+     * directory before it is seen or acknowledged, so that all that has resolved is there again after a crash, whether or
+     * not the index was closed. Options are stored when the index is made; what is given later must agree with them, but for
+     * `threads` and `capacity`, which hold for this opening.
+     *
+     * Rejects with `ERR_INVALID_ARGUMENT` for options that differ, with `ERR_LOCKED` while another index, of this process or
+     * another, has the directory open to write, with `ERR_CORRUPT` for a directory that is damaged, which is left as it is,
+     * and with `ERR_VERSION`, `ERR_IO` or `ERR_OUT_OF_MEMORY`. Once a sync has failed, writes reject with `ERR_IO` until the
+     * directory is opened again.
+     */
+    open<I extends Id = number>(directory: string, options?: OpenOptions): Promise<VectorIndex<I>>;
 }
 export {};

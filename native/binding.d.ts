@@ -24,6 +24,8 @@ export declare class NativeIndex {
   constructor(environment: Environment, options: NativeOptions)
   /** Settles `token` with a `NativeIndex`. */
   static load(environment: Environment, token: Token, path: string, threads: number | undefined | null, idType: string | undefined | null, progress: boolean): void
+  /** Settles `token` with a `NativeIndex`. */
+  static open(environment: Environment, token: Token, directory: string, options: NativeOptions, mode: 'fsync' | 'buffered' | 'readOnly'): void
   describe(): Description
   get size(): number
   has(id: number | bigint | string): boolean
@@ -68,6 +70,8 @@ export declare class NativeIndex {
   remove(token: Token, ids: Float64Array | BigUint64Array | Strings): void
   clear(token: Token): void
   save(token: Token, path: string, progress: boolean): void
+  flush(token: Token): void
+  checkpoint(token: Token, progress: boolean): void
   /** Settles `token` with the number of rows that still wait. */
   migrateStep(token: Token, maxVectors?: number | undefined | null): void
   /**
@@ -82,6 +86,12 @@ export declare class NativeKeys {
   /** The next ids, at most `max`; none at the end. */
   nextBlock(max: number): Float64Array | BigUint64Array | string[]
 }
+
+/**
+ * Ends the process, as a crash does, where `point` is passed once more after `passes` times: besides those above, where a
+ * write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, and where its `'snapshot'` is in place.
+ */
+export declare function abortAfter(point: string, passes: number): void
 
 /** What of an index never changes. */
 export interface Description {
@@ -124,9 +134,9 @@ export interface NativeMigration {
   error?: Failure
 }
 
-/** What an index is made with; what is left out has the core's default. */
+/** What an index is made with; what is left out has the core's default, or in a directory is as it is stored there. */
 export interface NativeOptions {
-  dimensions: number
+  dimensions?: number
   metric?: string
   idType?: string
   dtype?: string

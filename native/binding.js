@@ -839,4 +839,5 @@ module.exports.Environment = nativeBinding.Environment
 module.exports.NativeIdSet = nativeBinding.NativeIdSet
 module.exports.NativeIndex = nativeBinding.NativeIndex
 module.exports.NativeKeys = nativeBinding.NativeKeys
+module.exports.abortAfter = nativeBinding.abortAfter
 module.exports.failNext = nativeBinding.failNext

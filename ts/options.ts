@@ -27,6 +27,7 @@ const maxSafe = Number.MAX_SAFE_INTEGER
 const indexNames = names(
   'dimensions metric idType dtype m efConstruction ef threshold chunkSize migration threads seed capacity',
 )
+const openNames = new Set([...indexNames, 'durability', 'readOnly'])
 const searchNames = names('k ef exact maxDistance filter signal')
 const batchNames = names('k ef exact maxDistance filter signal onProgress')
 const workNames = names('signal onProgress')
@@ -38,10 +39,24 @@ const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, exact: false, ma
 
 export function checkIndexOptions(options: unknown): NativeOptions {
   const given = checkObject('options', options, indexNames)
+  checkRequired('dimensions', given.dimensions)
+  return readIndexOptions(given)
+}
+
+/** Options of an index that may be there already, and how it is to be opened. */
+export function checkOpen(options: unknown): { native: NativeOptions; mode: 'fsync' | 'buffered' | 'readOnly' } {
+  const given = options === undefined ? {} : checkObject('options', options, openNames)
+  const durability = checkOneOf('durability', given.durability, ['fsync', 'buffered']) ?? 'fsync'
+  const { readOnly = false } = given
+  if (typeof readOnly !== 'boolean') throw invalidArgument('readOnly', readOnly, 'a boolean')
+  return { native: readIndexOptions(given), mode: readOnly ? 'readOnly' : durability }
+}
+
+function readIndexOptions(given: Given): NativeOptions {
   const { threshold } = given
   const migration = checkOneOf('migration', given.migration, ['auto', 'manual'])
   return defined({
-    dimensions: checkRequired('dimensions', checkWhole('dimensions', given.dimensions, 1, 65_536)),
+    dimensions: checkWhole('dimensions', given.dimensions, 1, 65_536),
     metric: checkOneOf('metric', given.metric, ['l2', 'cosine', 'ip']),
     idType: checkIdType(given.idType),
     dtype: checkOneOf('dtype', given.dtype, ['f32', 'f16', 'i8', 'u8']),
@@ -93,9 +108,9 @@ export function checkMaxVectors(maxVectors: unknown): number | undefined {
   return checkWhole('maxVectors', maxVectors, 1, maxSafe)
 }
 
-export function checkPath(path: unknown): string {
+export function checkPath(path: unknown, name = 'path'): string {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw invalidArgument('path', path, 'a string that is not empty and has no null character')
+    throw invalidArgument(name, path, 'a string that is not empty and has no null character')
   }
   return path
 }

@@ -48,6 +48,15 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     return new Index<I>(native)
   }
 
+  static async open<I extends Id>(directory: string, given?: types.OpenOptions): Promise<Index<I>> {
+    const checked = options.checkPath(directory, 'directory')
+    const { native: asked, mode } = options.checkOpen(given)
+    const open = (token: number) => NativeIndex.open(environment, token, checked, asked, mode)
+    const native = await run<NativeIndex>(open, { work: noWork })
+    native.account()
+    return new Index<I>(native)
+  }
+
   async add(ids: Ids<I>, vectors: Vectors, given?: Work): Promise<void> {
     const work = this.#begin(given)
     const [{ native }, { values }] = this.#batch(ids, vectors)
@@ -202,6 +211,16 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     await this.#run<void>((token) => this.#native.save(token, file, work.onProgress !== undefined), work)
   }
 
+  async flush(): Promise<void> {
+    this.#checkOpen()
+    await this.#run<void>((token) => this.#native.flush(token))
+  }
+
+  async checkpoint(given?: Work): Promise<void> {
+    const work = this.#begin(given)
+    await this.#run<void>((token) => this.#native.checkpoint(token, work.onProgress !== undefined), work)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#write<void>((token) => this.#native.close(token))
     return this.#closing
@@ -212,7 +231,8 @@ class Index<I extends Id> implements types.VectorIndex<I> {
   }
 
   [Symbol.dispose](): void {
-    void this.close()
+    // Nobody hears of a checkpoint that fails; what was acknowledged is in the log.
+    this.close().catch(() => undefined)
   }
 
   #checkOpen(): void {

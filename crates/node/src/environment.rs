@@ -103,7 +103,7 @@ impl Home {
         let indexes = std::mem::take(&mut state.indexes);
         drop(state);
         for index in indexes.values() {
-            index.close();
+            index.abandon();
         }
         let mut state = self.state.lock();
         while !state.jobs.is_empty() {

@@ -9,3 +9,11 @@ use napi_derive::napi;
 pub fn fail_next(point: String) {
     vicinal_core::failpoint::fail_next(point);
 }
+
+/// Ends the process, as a crash does, where `point` is passed once more after `passes` times: besides those above, where a
+/// write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, and where its `'snapshot'` is in place.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "only JavaScript calls it"))]
+pub fn abort_after(point: String, passes: u32) {
+    vicinal_core::failpoint::abort_after(point, passes as usize);
+}

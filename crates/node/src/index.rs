@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use napi::bindgen_prelude::{Env, ObjectFinalize};
 use napi_derive::napi;
-use vicinal_core::{Dtype, Error, IdType, Index, Metric, Options, Result, Work};
+use vicinal_core::{Dtype, Durability, Error, GivenOptions, IdType, Index, Metric, Result, Work};
 
+use crate::acknowledgements::Acknowledgements;
 use crate::environment::{Environment, Home};
 use crate::error::{Thrown, guarded, thrown};
 use crate::executor;
@@ -22,6 +23,7 @@ use crate::output::{Payload, Row};
 pub struct NativeIndex {
     pub(crate) core: Index,
     pub(crate) lane: Lane,
+    pub(crate) acknowledgements: Acknowledgements,
     pub(crate) gate: Gate,
     pub(crate) home: Arc<Home>,
     pub(crate) memory: Memory,
@@ -29,10 +31,10 @@ pub struct NativeIndex {
     number: u64,
 }
 
-/// What an index is made with; what is left out has the core's default.
+/// What an index is made with; what is left out has the core's default, or in a directory is as it is stored there.
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
-    pub dimensions: u32,
+    pub dimensions: Option<u32>,
     pub metric: Option<String>,
     pub id_type: Option<String>,
     pub dtype: Option<String>,
@@ -61,7 +63,7 @@ pub struct Description {
 impl NativeIndex {
     #[napi(constructor)]
     pub fn new(environment: &Environment, options: NativeOptions) -> Result<Self, Thrown> {
-        let core = guarded(None, "new", || Index::new(options.try_into()?)).map_err(thrown)?;
+        let core = guarded(None, "new", || Index::new(given(&options)?.complete()?)).map_err(thrown)?;
         Ok(Self::hold(&environment.home, core))
     }
 
@@ -89,17 +91,39 @@ impl NativeIndex {
         Ok(())
     }
 
+    /// Settles `token` with a `NativeIndex`.
+    #[napi]
+    pub fn open(
+        env: &Env,
+        environment: &Environment,
+        token: Token,
+        directory: String,
+        options: NativeOptions,
+        #[napi(ts_arg_type = "'fsync' | 'buffered' | 'readOnly'")] mode: String,
+    ) -> Result<(), Thrown> {
+        let given = given(&options).map_err(thrown)?;
+        let job = Job::new(env, &environment.home, token, false, None, None);
+        let home = Arc::clone(&environment.home);
+        executor::spawn(Box::new(move || {
+            job.run("open", |_| {
+                let directory = Path::new(&directory);
+                let core = match &*mode {
+                    "readOnly" => Index::open_to_read(directory, &given),
+                    "buffered" => Index::open(directory, &given, Durability::Buffered),
+                    _ => Index::open(directory, &given, Durability::Fsync),
+                }?;
+                Ok(Payload::Index(Box::new(Self::hold(&home, core))))
+            });
+        }));
+        Ok(())
+    }
+
     #[napi(catch_unwind)]
     pub fn describe(&self) -> Description {
         let options = self.core.options();
-        let metric = match options.metric {
-            Metric::L2 => "l2",
-            Metric::Cosine => "cosine",
-            Metric::InnerProduct => "ip",
-        };
         Description {
             dimensions: options.dimensions as u32,
-            metric,
+            metric: options.metric.name(),
             id_type: options.id_type.name(),
             dtype: options.dtype.name(),
         }
@@ -135,9 +159,9 @@ impl NativeIndex {
         self.gate.when_empty(Box::new(move || {
             executor::spawn(Box::new(move || {
                 job.run("close", |_| {
-                    core.close();
+                    let closed = core.close();
                     memory.measure(&core);
-                    Ok(Payload::Nothing)
+                    closed.map(|()| Payload::Nothing)
                 });
             }));
         }));
@@ -148,7 +172,8 @@ impl NativeIndex {
     fn hold(home: &Arc<Home>, core: Index) -> Self {
         let (number, memory) = (home.adopt(&core), Memory::default());
         memory.measure(&core);
-        Self { core, lane: Lane::default(), gate: Gate::default(), home: Arc::clone(home), memory, number }
+        let (lane, acknowledgements, gate) = (Lane::default(), Acknowledgements::default(), Gate::default());
+        Self { core, lane, acknowledgements, gate, home: Arc::clone(home), memory, number }
     }
 
     /// A job that is over before the index closes.
@@ -191,28 +216,23 @@ impl ObjectFinalize for NativeIndex {
     }
 }
 
-impl TryFrom<NativeOptions> for Options {
-    type Error = Error;
-
-    fn try_from(given: NativeOptions) -> Result<Self> {
-        let default = Self::new(given.dimensions as usize);
-        let whole = |given: Option<u32>, default: usize| given.map_or(default, |given| given as usize);
-        Ok(Self {
-            metric: given.metric.as_deref().map_or(Ok(default.metric), parse_metric)?,
-            id_type: given.id_type.as_deref().map_or(Ok(default.id_type), parse_id_type)?,
-            dtype: given.dtype.as_deref().map_or(Ok(default.dtype), parse_dtype)?,
-            m: given.m.map(|m| m as usize),
-            ef_construction: whole(given.ef_construction, default.ef_construction),
-            ef: whole(given.ef, default.ef),
-            threshold: given.threshold.map_or(default.threshold, |rows| rows.is_finite().then_some(rows as usize)),
-            chunk_size: whole(given.chunk_size, default.chunk_size),
-            auto_migrate: given.auto_migrate.unwrap_or(default.auto_migrate),
-            threads: given.threads.map(|threads| threads as usize),
-            seed: given.seed.map_or(default.seed, |seed| seed as u64),
-            capacity: given.capacity.map_or(default.capacity, |rows| rows as usize),
-            ..default
-        })
-    }
+fn given(options: &NativeOptions) -> Result<GivenOptions> {
+    let whole = |given: Option<u32>| given.map(|given| given as usize);
+    Ok(GivenOptions {
+        dimensions: whole(options.dimensions),
+        metric: options.metric.as_deref().map(parse_metric).transpose()?,
+        id_type: options.id_type.as_deref().map(parse_id_type).transpose()?,
+        dtype: options.dtype.as_deref().map(parse_dtype).transpose()?,
+        m: whole(options.m),
+        ef_construction: whole(options.ef_construction),
+        ef: whole(options.ef),
+        threshold: options.threshold.map(|rows| rows.is_finite().then_some(rows as usize)),
+        chunk_size: whole(options.chunk_size),
+        auto_migrate: options.auto_migrate,
+        threads: whole(options.threads),
+        seed: options.seed.map(|seed| seed as u64),
+        capacity: options.capacity.map(|rows| rows as usize),
+    })
 }
 
 fn parse_metric(name: &str) -> Result<Metric> {

@@ -52,11 +52,19 @@ impl Job {
 
     /// Runs `body` on this thread and posts what it returns, unless the job was cancelled before.
     pub(crate) fn run(self, point: &'static str, body: impl FnOnce(&Work) -> Result<Payload>) {
-        if self.control.start() {
-            let work = self.work();
-            let result = guarded(self.index.as_ref(), point, || body(&work));
+        if let Some(result) = self.perform(point, body) {
             self.settle(result);
         }
+    }
+
+    /// Runs `body` on this thread, unless the job was cancelled before. What it returns is for [`Job::settle`].
+    pub(crate) fn perform(
+        &self,
+        point: &'static str,
+        body: impl FnOnce(&Work) -> Result<Payload>,
+    ) -> Option<Result<Payload>> {
+        let work = self.control.start().then(|| self.work())?;
+        Some(guarded(self.index.as_ref(), point, || body(&work)))
     }
 
     /// Starts work that goes on without this thread and ends with a call of the given function.
@@ -95,7 +103,8 @@ impl Job {
         Work { cancelled: Some(self.control.flag()), on_progress: Some(Arc::new(on_progress)) }
     }
 
-    fn settle(self, result: Result<Payload>) {
+    /// Posts how the job ended.
+    pub(crate) fn settle(self, result: Result<Payload>) {
         if let (Some(throttle), Ok(_)) = (&self.throttle, &result)
             && throttle.finish()
         {

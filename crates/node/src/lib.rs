@@ -4,6 +4,7 @@
 //! TypeScript in front of it. What this crate decides is which thread does what:
 //!
 //! - `lane` – the writes of an index, one at a time in the order of the calls, on the threads of `executor`;
+//! - `acknowledgements` – writes that are done and wait for a sync, which they share;
 //! - `executor` – threads of our own for calls that block, so that libuv's four stay free;
 //! - the core's query threads – asynchronous searches;
 //! - the JavaScript thread – calls that end in `Sync`, copies of arguments, delivery of results.
@@ -14,6 +15,7 @@
 // These types are seen by the TypeScript in front of this crate alone; it documents what users see.
 #![allow(missing_docs)]
 
+mod acknowledgements;
 #[cfg(feature = "bench")]
 mod bench;
 mod control;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
-use vicinal_core::{Ids, Index, Migrated, Result, Work};
+use vicinal_core::{Ids, Index, Migrated, Result, Unsynced, Work};
 
 use crate::error::Thrown;
 use crate::executor;
@@ -26,7 +26,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        self.insert(env, token, (ids, vectors), progress, "add", |core, ids, rows, work| core.add(ids, rows, work))
+        self.insert(env, token, (ids, vectors), progress, "add", |writes, ids, rows, work| writes.add(ids, rows, work))
     }
 
     #[napi]
@@ -38,8 +38,8 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        self.insert(env, token, (ids, vectors), progress, "upsert", |core, ids, rows, work| {
-            core.upsert(ids, rows, work)
+        self.insert(env, token, (ids, vectors), progress, "upsert", |writes, ids, rows, work| {
+            writes.upsert(ids, rows, work)
         })
     }
 
@@ -64,19 +64,31 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
-        self.write(env, token, false, "remove", move |core, _| core.remove(&ids).map(Payload::Count));
+        self.write(env, token, false, "remove", move |core, _| core.unsynced().remove(&ids).map(Payload::Count));
         Ok(())
     }
 
     #[napi]
     pub fn clear(&self, env: &Env, token: Token) {
-        self.write(env, token, false, "clear", |core, _| core.clear().map(|()| Payload::Nothing));
+        self.write(env, token, false, "clear", |core, _| core.unsynced().clear().map(|()| Payload::Nothing));
     }
 
     #[napi]
     pub fn save(&self, env: &Env, token: Token, path: String, progress: bool) {
         let path = PathBuf::from(path);
         self.write(env, token, progress, "save", move |core, work| core.save(&path, work).map(|()| Payload::Nothing));
+    }
+
+    #[napi]
+    pub fn flush(&self, env: &Env, token: Token) {
+        self.after_writes(env, token, false, "flush", |core, _| core.flush().map(|()| Payload::Nothing));
+    }
+
+    #[napi]
+    pub fn checkpoint(&self, env: &Env, token: Token, progress: bool) {
+        self.after_writes(env, token, progress, "checkpoint", |core, work| {
+            core.checkpoint(work).map(|()| Payload::Nothing)
+        });
     }
 
     /// Settles `token` with the number of rows that still wait.
@@ -122,11 +134,11 @@ impl NativeIndex {
         (ids, vectors): (Many<'_>, Values<'_>),
         progress: bool,
         point: &'static str,
-        insert: fn(&Index, &Ids, vicinal_core::Values<'_>, &Work) -> Result<()>,
+        insert: fn(&Unsynced<'_>, &Ids, vicinal_core::Values<'_>, &Work) -> Result<()>,
     ) -> Result<(), Thrown> {
         let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, OwnedValues::new(&vectors)?)))?;
         self.write(env, token, progress, point, move |core, work| {
-            insert(core, &ids, vectors.core(), work).map(|()| Payload::Nothing)
+            insert(&core.unsynced(), &ids, vectors.core(), work).map(|()| Payload::Nothing)
         });
         Ok(())
     }
@@ -141,12 +153,34 @@ impl NativeIndex {
     ) {
         let job = self.job(env, token, progress);
         let (core, memory) = (self.core.clone(), self.memory.clone());
+        let acknowledgements = self.acknowledgements.clone();
         self.lane.push(Box::new(move || {
-            job.run(point, |work| {
+            let done = job.perform(point, |work| {
                 let result = body(&core, work);
                 memory.measure(&core);
                 result
             });
+            match done {
+                Some(Ok(payload)) if core.syncs() => acknowledgements.push(&core, job, payload),
+                Some(result) => job.settle(result),
+                None => {}
+            }
+        }));
+    }
+
+    /// Runs `body` after the writes before it, which later ones do not wait for.
+    fn after_writes(
+        &self,
+        env: &Env,
+        token: Token,
+        progress: bool,
+        point: &'static str,
+        body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
+    ) {
+        let job = self.job(env, token, progress);
+        let core = self.core.clone();
+        self.lane.push(Box::new(move || {
+            executor::spawn(Box::new(move || job.run(point, |work| body(&core, work))));
         }));
     }
 }

@@ -146,8 +146,7 @@ impl Simulated {
     /// What a power loss leaves, if `keeps` says of each change since the last sync whether it is left.
     pub(crate) fn after_power_loss(&self, mut keeps: impl FnMut() -> bool) -> Self {
         let before = self.0.lock();
-        let mut state = State::default();
-        state.contents = before.contents.iter().map(|content| content.after_power_loss(&mut keeps)).collect();
+        let contents = before.contents.iter().map(|content| content.after_power_loss(&mut keeps)).collect();
         let mut names = before.synced.clone();
         for change in before.unsynced.iter().filter(|_| keeps()) {
             match change {
@@ -163,7 +162,7 @@ impl Simulated {
                 }
             }
         }
-        (state.synced, state.names) = (names.clone(), names);
+        let state = State { contents, synced: names.clone(), names, ..State::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 

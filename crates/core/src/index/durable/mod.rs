@@ -42,7 +42,7 @@ pub enum Durability {
 /// Where an index that was opened lives.
 pub(super) enum Place {
     ReadOnly,
-    Directory(Durable),
+    Directory(Box<Durable>),
 }
 
 pub(super) struct Durable {

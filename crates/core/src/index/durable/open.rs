@@ -64,7 +64,7 @@ pub(in crate::index) fn open(
         stopped: Arc::default(),
         lock: Mutex::new(Some(lock)),
     };
-    start(&index, Place::Directory(durable));
+    start(&index, Place::Directory(Box::new(durable)));
     Ok(index)
 }
 
