@@ -268,3 +268,54 @@ fn few_dimensions_are_built_in_bulk_as_well_as_inserted() {
         assert!(recalls[0] >= recalls[1] - 0.005, "{dimensions} dimensions, in bulk and inserted: {recalls:?}");
     }
 }
+
+/// `count` rows around so many `centers`, each value `sigma` off on average.
+fn clustered(dimensions: usize, count: usize, centers: usize, sigma: f32) -> Vec<f32> {
+    let mut rng = Rng(7);
+    let centers: Vec<f32> = (0..centers * dimensions).map(|_| rng.normal()).collect();
+    let mut rows = Vec::with_capacity(count * dimensions);
+    for _ in 0..count {
+        let center = rng.below(centers.len() / dimensions) * dimensions;
+        rows.extend(centers[center..][..dimensions].iter().map(|x| x + sigma * rng.normal()));
+    }
+    rows
+}
+
+#[test]
+fn rows_of_many_clusters_are_found() {
+    // Clusters that are larger than a leaf and smaller, with nodes on upper levels and without, tight and loose.
+    let cases = [
+        (Metric::L2, 32, 12_000, 60, 1e-4),
+        (Metric::L2, 32, 12_000, 60, 0.01),
+        (Metric::InnerProduct, 32, 12_000, 300, 0.01),
+        (Metric::L2, 64, 12_000, 300, 0.1),
+        (Metric::Cosine, 128, 12_000, 1_000, 0.05),
+        (Metric::L2, 128, 20_000, 200, 0.2),
+    ];
+    for (number, (metric, dimensions, count, centers, sigma)) in cases.into_iter().enumerate() {
+        let rows = clustered(dimensions, count, centers, sigma);
+        let queries: Vec<f32> = rows.chunks(dimensions).step_by(count / 150).flatten().copied().collect();
+        for method in ["bulk", "insert"] {
+            // Insertion is slow, and its links lead between clusters anyway.
+            if method == "insert" && number % 2 == 0 {
+                continue;
+            }
+            let index = Index::new(Options { auto_migrate: false, ..options(dimensions, metric) }).unwrap();
+            add_in_batches(&index, &rows, dimensions, count);
+            if method == "bulk" {
+                index.migrate(&Work::default()).unwrap();
+            }
+            while index.migrate_step(1_000).unwrap() > 0 {}
+            assert_eq!(index.migration().method, Some(method));
+            assert_all_reachable(&index);
+            let name = format!("{method}, {metric:?}: {centers} clusters of {count} rows, {sigma} wide");
+            let missed = queries.chunks(dimensions).filter(|query| {
+                let best = |options: SearchOptions| index.search(query, &options).unwrap().distances[0];
+                best(nearest(1, 64)) > best(exactly(1))
+            });
+            assert_eq!(missed.count(), 0, "{name}: own rows that are missed");
+            let recall = recall(&index, &rows, &queries, 64);
+            assert!(recall >= 0.98, "{name}: recall {recall}");
+        }
+    }
+}

@@ -13,6 +13,7 @@
 
 mod candidates;
 mod lists;
+mod mend;
 mod meter;
 mod partition;
 mod products;
@@ -112,6 +113,9 @@ impl Bulk<'_> {
             return Ok(None);
         };
         tree::lay(&graph.view(), top.node, slots.len())?;
+        if !slots.is_empty() && !self.mend(&graph, &levels, top)? {
+            return Ok(None);
+        }
         graph.restore(migrated, (!slots.is_empty()).then_some(top), &nodes_by_level(&levels));
         Ok(Some(graph))
     }

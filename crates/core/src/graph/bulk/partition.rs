@@ -31,7 +31,7 @@ pub(super) struct Partition {
 impl Bulk<'_> {
     /// Assigns all nodes to their nearest leaders; `None` if it was stopped.
     pub(super) fn partition(&self, points: &PointsView<'_>) -> Result<Option<Partition>> {
-        let (nodes, shape) = (all(points)?, &self.shape);
+        let (nodes, shape) = (all(points.len())?, &self.shape);
         let wanted = nodes.len() * shape.fanout / (shape.leaf / 2);
         let count = wanted.clamp(1, MOST_LEADERS).min(nodes.len());
         let fanout = shape.fanout.min(count);
@@ -120,16 +120,17 @@ impl Partition {
     }
 }
 
-fn all(points: &PointsView<'_>) -> Result<Vec<u32>> {
+/// The numbers below `count`.
+pub(super) fn all(count: usize) -> Result<Vec<u32>> {
     let mut nodes = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: points.len() * size_of::<u32>() };
-    nodes.try_reserve_exact(points.len()).map_err(refused)?;
-    nodes.extend(0..points.len() as u32);
+    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: count * size_of::<u32>() };
+    nodes.try_reserve_exact(count).map_err(refused)?;
+    nodes.extend(0..count as u32);
     Ok(nodes)
 }
 
 /// `count` of `nodes`, spread over all of them: one at random of each stretch.
-fn sample(nodes: &[u32], count: usize, seed: u64) -> Vec<u32> {
+pub(super) fn sample(nodes: &[u32], count: usize, seed: u64) -> Vec<u32> {
     let bounds = |index: usize| index * nodes.len() / count;
     let one = |index: usize| {
         let (start, end) = (bounds(index), bounds(index + 1));

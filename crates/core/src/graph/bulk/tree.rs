@@ -146,7 +146,7 @@ impl Walk {
 
 /// Makes the link to `node` one that is kept. Where a full list has no such link, its last one that is not kept makes
 /// room; there is one, since a node may have far fewer children than links.
-fn keep(list: List<'_>, node: u32) {
+pub(super) fn keep(list: List<'_>, node: u32) {
     let (mut count, mut last) = (0, None);
     for link in list.links() {
         if link.node() == node {

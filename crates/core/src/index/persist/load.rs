@@ -270,11 +270,10 @@ impl Lists<'_> {
             }
             self.links.push(Link::new(target, is_kept));
         }
-        // Links are kept on level 0; a node that must keep as many as it can hold could take no more.
+        // A node that must keep as many as it can hold could take no more.
         let kept = self.links.iter().filter(|link| link.is_kept()).count();
-        let most = if level == 0 { capacity - 1 } else { 0 };
-        if kept > most {
-            return wrong(format!("{kept} kept links"), format!("at most {most}"));
+        if kept >= capacity {
+            return wrong(format!("{kept} kept links"), format!("at most {}", capacity - 1));
         }
         if let Some(list) = view.list(node, level) {
             list.write(&self.links);

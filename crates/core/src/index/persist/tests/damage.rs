@@ -252,7 +252,13 @@ fn forged_sections_are_corrupt() {
     check("node 4294967295 on level", text, 6, &|lists| put_u32(lists, 0, u32::MAX));
     check("on level 16", text, 6, &|lists| put_u32(lists, 4, 16));
     check("on level 0", text, 6, &|lists| put_u32(lists, 4, 0));
-    check("kept links", text, 6, &|lists| put_u32(lists, 12, u32_at(lists, 12) | 1 << 31));
+    check("4 kept links", text, 5, &|lists| {
+        let mut list = 0;
+        while u32_at(lists, list) < 4 {
+            list += 4 + 4 * u32_at(lists, list) as usize;
+        }
+        (1..=4).map(|link| list + 4 * link).for_each(|at| put_u32(lists, at, u32_at(lists, at) | 1 << 31));
+    });
     check("NaN", text, 7, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
     check("zero vector", text, 7, &|rows| rows[..12].fill(0));
 }
