@@ -1,6 +1,8 @@
 //! The exact scan: of the rows that no graph serves yet, of few rows, and wherever the caller wants exactness.
 
+use crate::codes::WholeView;
 use crate::distance::Panels;
+use crate::distance::bytes::BytePanels;
 use crate::error::Result;
 use crate::topk::{Key, TopK};
 use crate::vectors::{Query, RowsView, pack};
@@ -40,19 +42,30 @@ pub(crate) fn scan_many(
     tops: &mut [TopK],
     check: impl Fn() -> Result<()>,
 ) -> Result<()> {
-    let mut panels = Panels::default();
-    pack(queries, &mut panels)?;
-    let mut distances = vec![0.0; GROUP * panels.width()];
+    let (mut panels, mut codes) = (Panels::default(), BytePanels::default());
+    // Whole numbers are multiplied as such, which takes a fraction of the time.
+    let whole = match WholeView::of(rows) {
+        Some(whole) => whole.pack_queries(queries, &mut codes)?.then_some(whole),
+        None => None,
+    };
+    if whole.is_none() {
+        pack(queries, &mut panels)?;
+    }
+    let width = if whole.is_some() { codes.width() } else { panels.width() };
+    let mut distances = vec![0.0; GROUP * width];
     loop {
         check()?;
         let group: Vec<u32> = slots.by_ref().take(GROUP).collect();
         if group.is_empty() {
             return Ok(());
         }
-        let distances = &mut distances[..group.len() * panels.width()];
+        let distances = &mut distances[..group.len() * width];
         let places: Vec<u32> = group.iter().map(|&slot| rows.place(slot)).collect();
-        rows.tile(&places, queries, &panels, distances);
-        for (&slot, distances) in group.iter().zip(distances.chunks(panels.width())) {
+        match whole {
+            Some(whole) => whole.tile(&places, &codes, &[], distances),
+            None => rows.tile(&places, queries, &panels, distances),
+        }
+        for (&slot, distances) in group.iter().zip(distances.chunks(width)) {
             for (&distance, top) in distances.iter().zip(tops.iter_mut()) {
                 top.push(Key::new(distance, slot));
             }

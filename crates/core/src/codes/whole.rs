@@ -10,7 +10,7 @@ use super::{GROUP, ROWS, Weights, WeightsBuffer};
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, Near, TileRow};
 use crate::error::Result;
 use crate::options::Metric;
-use crate::vectors::RowsView;
+use crate::vectors::{Query, RowsView};
 
 /// The rows that were published when it was taken, as codes, by their places.
 #[derive(Clone, Copy)]
@@ -44,27 +44,51 @@ impl<'a> WholeView<'a> {
         inverse_norm: f32,
         buffer: &'w mut WeightsBuffer,
     ) -> Option<Weights<'w>> {
+        let mut code = std::mem::take(&mut buffer.code);
+        let term = self.code_of(values, &mut code);
+        if term.is_some() {
+            buffer.set(&code);
+        }
+        buffer.code = code;
+        term.map(|term| self.weights_in(buffer, term, inverse_norm))
+    }
+
+    /// Writes `values` to `code` as those of a row would be, and returns what it adds to distances; `None` if they are not
+    /// numbers that a row could have.
+    fn code_of(&self, values: &[f32], code: &mut Vec<u8>) -> Option<f32> {
         let space = self.rows.space();
         let (center, values) = (space.center(), &values[..space.dimensions()]);
-        buffer.code.clear();
-        buffer.code.resize(space.row_bytes(), BIAS);
+        code.clear();
+        code.resize(space.row_bytes(), BIAS);
         let (mut fits, mut sum, mut squares) = (true, 0, 0);
-        for (byte, &value) in buffer.code.iter_mut().zip(values) {
+        for (byte, &value) in code.iter_mut().zip(values) {
+            // Converting saturates, and to a float again it is what it was if it was whole.
             let number = (value - center) as i32;
-            // Converting saturates, and to a float again it is what it was if it was whole and in range.
             fits &= number as f32 + center == value && (-128..=127).contains(&number);
             *byte = (number as u8) ^ BIAS;
-            sum += number.clamp(-128, 127);
-            squares += number.clamp(-128, 127).pow(2);
+            let number = number.clamp(-128, 127);
+            sum += number;
+            squares += number * number;
         }
-        if !fits {
-            return None;
-        }
-        let code = std::mem::take(&mut buffer.code);
-        buffer.set(&code);
-        buffer.code = code;
         let term = if self.metric == Metric::L2 { squares as f32 } else { sum as f32 * center + self.constant };
-        Some(self.weights_in(buffer, term, inverse_norm))
+        fits.then_some(term)
+    }
+
+    /// Packs `queries` as columns for [`WholeView::tile`]; false if not all are of numbers that a row could have, or
+    /// distances are not direct.
+    pub(crate) fn pack_queries(&self, queries: &[Query<'_>], panels: &mut BytePanels) -> Result<bool> {
+        let mut columns = Vec::new();
+        for query in queries {
+            let mut code = Vec::new();
+            let Some(term) = self.code_of(query.values, &mut code).filter(|_| self.is_direct()) else {
+                return Ok(false);
+            };
+            let (scale, term) = (query.inverse_norm, self.tile_term_of(term));
+            columns.push((code, scale, term));
+        }
+        let columns = columns.iter().map(|&(ref code, scale, term)| Column { code, scale, term });
+        panels.pack(self.kernels, self.rows.space().dimensions(), columns)?;
+        Ok(true)
     }
 
     fn weights_in<'w>(&self, buffer: &'w WeightsBuffer, term: f32, inverse_norm: f32) -> Weights<'w> {
@@ -175,11 +199,16 @@ impl<'a> WholeView<'a> {
     /// What a row adds to the results of a tile.
     #[inline]
     fn tile_term(&self, place: u32) -> f32 {
+        self.tile_term_of(self.term(place))
+    }
+
+    #[inline]
+    fn tile_term_of(&self, term: f32) -> f32 {
         match self.metric {
-            Metric::L2 => self.term(place),
-            Metric::InnerProduct => -self.term(place),
+            Metric::L2 => term,
+            Metric::InnerProduct => -term,
             Metric::Cosine if self.is_direct() => 0.5,
-            Metric::Cosine => self.term(place),
+            Metric::Cosine => term,
         }
     }
 
