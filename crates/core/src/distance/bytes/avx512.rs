@@ -178,6 +178,9 @@ fn bound(distances: &[f32], k: usize) -> f32 {
         a = _mm512_min_ps(a, unsafe { _mm512_loadu_ps(group.as_ptr()) });
     }
     let minima = _mm512_min_ps(_mm512_min_ps(a, b), _mm512_min_ps(c, d));
+    if k == 1 {
+        return _mm512_reduce_min_ps(minima);
+    }
     // The rank of each lane, by comparing it with every other one.
     let mut ranks = _mm512_setzero_si512();
     let mut turned = _mm512_castps_si512(minima);

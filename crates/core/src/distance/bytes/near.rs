@@ -51,11 +51,11 @@ impl Near {
 
     /// The positions of those nearest to the column at `position`, of `columns` in all, nearest first; once every panel
     /// has had its step.
-    pub(crate) fn of(&self, position: usize, columns: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn of(&self, position: usize, columns: usize) -> impl Iterator<Item = u32> {
         let (panel, lane) = (position / COLUMNS, position % COLUMNS);
         let keys = self.keys[panel * self.k..][..self.k].iter().map(move |keys| keys.0[lane]);
-        let keys = keys.filter(|key| key.is_finite()).map(|key| (key.to_bits() & POSITION) as usize);
-        keys.filter(move |&other| other < columns && other != position)
+        let keys = keys.filter(|key| key.is_finite()).map(|key| key.to_bits() & POSITION);
+        keys.filter(move |&other| (other as usize) < columns && other as usize != position)
     }
 }
 

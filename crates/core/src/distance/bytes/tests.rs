@@ -151,7 +151,9 @@ impl Square {
             // SAFETY: the rows are as long as the columns, and padded.
             unsafe { kernels.near(rows, &panels, panel, &mut near) };
         }
-        (0..self.rows.len()).map(|position| near.of(position, self.rows.len()).collect()).collect()
+        (0..self.rows.len())
+            .map(|position| near.of(position, self.rows.len()).map(|other| other as usize).collect())
+            .collect()
     }
 }
 

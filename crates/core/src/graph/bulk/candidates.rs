@@ -81,14 +81,14 @@ impl Bulk<'_> {
         let (fanout, k) = (partition.fanout, self.shape.per_leaf);
         let table = Table::new(points.len(), fanout * k)?;
         let view = table.view();
-        let clusters = partition.clusters();
+        let clusters = partition.clusters()?;
         let meter = Meter::new(self, Phase::Leaves, meter::LEAVES, points.len() * fanout);
         let is_done = clusters.into_par_iter().map(|cluster| {
             meter.add(cluster.len());
             let mut leaf = |products: &mut Cpu, memberships: &[u32]| {
                 let nodes: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
-                let mut visit = |position: usize, near: &mut dyn Iterator<Item = usize>| {
-                    let found = near.map(|near| nodes[near]);
+                let mut visit = |position: usize, near: &[u32]| {
+                    let found = near.iter().map(|&near| nodes[near as usize]);
                     view.put(nodes[position], memberships[position] as usize % fanout * k, found);
                 };
                 self.scratches.count_product(nodes.len(), nodes.len());

@@ -95,7 +95,7 @@ impl Bulk<'_> {
         let Some(partitions) = self.partitions(&unordered.building_views())? else {
             return Ok(None);
         };
-        let order = partitions[0].order();
+        let order = partitions[0].order()?;
         let partitions: Vec<Partition> = partitions.iter().map(|partition| partition.reordered(&order)).collect();
         let mut graph = Graph::of(self.shape.m, self.seed, true, unordered.arranged(&order, migrated)?);
         drop((unordered, order));

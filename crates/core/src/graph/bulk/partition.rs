@@ -1,6 +1,7 @@
 //! Carving the nodes into overlapping clusters of near ones (PiPNN, arXiv 2602.21247, section 3): leaders are sampled,
 //! and each node goes to the nearest few of them.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
@@ -96,27 +97,51 @@ impl Bulk<'_> {
 
 impl Partition {
     /// The memberships (node · fanout + rank) of each leader's cluster.
-    pub(super) fn clusters(&self) -> Vec<Vec<u32>> {
-        let mut sizes = vec![0; self.leaders];
-        self.nearest.iter().for_each(|&leader| sizes[leader as usize] += 1);
-        let mut clusters: Vec<Vec<u32>> = sizes.into_iter().map(Vec::with_capacity).collect();
-        (0..).zip(&self.nearest).for_each(|(membership, &leader)| clusters[leader as usize].push(membership));
-        clusters
+    pub(super) fn clusters(&self) -> Result<Vec<Vec<u32>>> {
+        self.grouped(1)
     }
 
     /// The nodes by their nearest leader.
-    pub(super) fn order(&self) -> Vec<u32> {
-        let mut groups: Vec<Vec<u32>> = vec![Vec::new(); self.leaders];
-        let first = self.nearest.iter().step_by(self.fanout);
-        (0..).zip(first).for_each(|(node, &leader)| groups[leader as usize].push(node));
-        groups.concat()
+    pub(super) fn order(&self) -> Result<Vec<u32>> {
+        let mut memberships = self.grouped(self.fanout)?.concat();
+        memberships.par_iter_mut().for_each(|membership| *membership /= self.fanout as u32);
+        Ok(memberships)
+    }
+
+    /// Every `step`-th membership, by leader.
+    fn grouped(&self, step: usize) -> Result<Vec<Vec<u32>>> {
+        // Each task collects for some leaders, so that they are in order: reading is what costs least.
+        let tasks = rayon::current_num_threads().min(self.leaders);
+        let of = |task: usize| task * self.leaders / tasks..(task + 1) * self.leaders / tasks;
+        let groups = (0..tasks).into_par_iter().map(|task| self.of_leaders(of(task), step));
+        let groups: Vec<Vec<Vec<u32>>> = groups.collect::<Result<_>>()?;
+        Ok(groups.into_iter().flatten().collect())
+    }
+
+    /// Every `step`-th membership of each of these leaders.
+    fn of_leaders(&self, leaders: Range<usize>, step: usize) -> Result<Vec<Vec<u32>>> {
+        let nearest = || self.nearest.iter().step_by(step).map(|&leader| (leader as usize).wrapping_sub(leaders.start));
+        let mut sizes = vec![0; leaders.len()];
+        nearest().filter(|&leader| leader < leaders.len()).for_each(|leader| sizes[leader] += 1);
+        let empty = |size: usize| {
+            let mut group: Vec<u32> = Vec::new();
+            let refused = |_| Error::OutOfMemory { what: "nodes", bytes: size * size_of::<u32>() };
+            group.try_reserve_exact(size).map_err(refused).map(|()| group)
+        };
+        let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(empty).collect::<Result<_>>()?;
+        let memberships = (0..).step_by(step).zip(nearest()).filter(|&(_, leader)| leader < leaders.len());
+        memberships.for_each(|(membership, leader)| groups[leader].push(membership));
+        Ok(groups)
     }
 
     /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
     pub(super) fn reordered(&self, order: &[u32]) -> Self {
         let fanout = self.fanout;
-        let nearest = order.iter().flat_map(|&node| &self.nearest[node as usize * fanout..][..fanout]);
-        Self { nearest: nearest.copied().collect(), ..*self }
+        let mut nearest = vec![0; self.nearest.len()];
+        nearest.par_chunks_mut(fanout).zip(order).for_each(|(nearest, &node)| {
+            nearest.copy_from_slice(&self.nearest[node as usize * fanout..][..fanout]);
+        });
+        Self { nearest, ..*self }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) trait Products {
         nodes: &[u32],
         k: usize,
         turns: Turns<'_>,
-        visit: &mut dyn FnMut(usize, &mut dyn Iterator<Item = usize>),
+        visit: &mut dyn FnMut(usize, &[u32]),
     ) -> Result<bool>;
 }
 
@@ -111,11 +111,13 @@ impl Products for Cpu {
         nodes: &[u32],
         k: usize,
         turns: Turns<'_>,
-        visit: &mut dyn FnMut(usize, &mut dyn Iterator<Item = usize>),
+        visit: &mut dyn FnMut(usize, &[u32]),
     ) -> Result<bool> {
         if !points.has_codes() || nodes.len() > MOST_POSITIONS {
+            let mut near = [0; MOST];
             let mut visit_keys = |position: usize, keys: &[Key]| {
-                visit(position, &mut keys.iter().map(|key| key.slot() as usize));
+                near.iter_mut().zip(keys).for_each(|(near, key)| *near = key.slot());
+                visit(position, &near[..keys.len()]);
             };
             return self.nearest(points, nodes, nodes, k, turns, &mut visit_keys);
         }
@@ -130,8 +132,11 @@ impl Products for Cpu {
             };
             points.near(nodes, &self.panels, panel, &mut self.near);
         }
+        let mut near = [0; MOST];
         for position in 0..nodes.len() {
-            visit(position, &mut self.near.of(position, nodes.len()));
+            let found = self.near.of(position, nodes.len());
+            let count = near.iter_mut().zip(found).map(|(near, found)| *near = found).count();
+            visit(position, &near[..count]);
         }
         Ok(true)
     }
