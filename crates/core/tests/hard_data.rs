@@ -93,6 +93,25 @@ fn one_far_row_among_equals() {
 }
 
 #[test]
+fn far_rows_among_equals() {
+    // Codes would mistake the far rows for each other, which are few among the rows, but not among those that differ.
+    let (dimensions, count) = (16, 12_000);
+    for far in [30, 100, 400] {
+        let mut rng = Rng(3);
+        let mut rows = vec![0.5; count * dimensions];
+        for row in rows.chunks_mut(dimensions).skip(7).step_by(29).take(far) {
+            row.fill_with(|| 100.0 + rng.unit());
+        }
+        let queries: Vec<f32> = (0..50 * dimensions).map(|_| 100.0 + rng.unit()).collect();
+        let index = graph_of(&rows, options(dimensions, Metric::L2), count);
+        let best = |query: &[f32], options: SearchOptions| index.search(query, &options).unwrap().distances[0];
+        let missed = queries.chunks(dimensions).filter(|query| best(query, nearest(1, 64)) > best(query, exactly(1)));
+        assert_eq!(missed.count(), 0, "{far} far rows");
+        assert_eq!(index.stats().unwrap().bytes.codes, 0, "{far} far rows");
+    }
+}
+
+#[test]
 fn equals_beside_a_row_that_is_nearer() {
     // Thousands at one place, and single rows nearer to the query than it: they are found at any width.
     let mut rows = [0.0, 0.0].repeat(5_000);

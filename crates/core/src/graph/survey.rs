@@ -52,15 +52,16 @@ struct Neighborhood {
 }
 
 impl Survey {
-    /// Looks at the rows below `len`, and at their codes. Runs on the build threads, each work unit in a turn; `None` if
+    /// Looks at the rows at `slots`, none of which equals another, and at their codes. Runs on the build threads, each work unit in a turn; `None` if
     /// it was stopped.
-    pub(crate) fn of(rows: RowsView<'_>, len: usize, encoder: Option<&Encoder>, turns: Turns<'_>) -> Option<Self> {
+    pub(crate) fn of(rows: RowsView<'_>, slots: &[u32], encoder: Option<&Encoder>, turns: Turns<'_>) -> Option<Self> {
+        let len = slots.len();
         let among = len.min(AMONG);
         let step = |count: usize| (len / count.max(1)).max(1);
-        let others: Vec<u32> = (0..len as u32).step_by(step(among)).collect();
+        let others: Vec<u32> = slots.iter().step_by(step(among)).copied().collect();
         let others: Vec<&[u32]> = others.chunks(UNIT.div_ceil(rows.space().dimensions())).collect();
-        let samples = (0..len as u32).into_par_iter().step_by(step(SAMPLES));
-        let neighborhoods = samples.map_init(Default::default, |(top, query, row): &mut (TopK, Padded, _), sample| {
+        let samples = slots.par_iter().step_by(step(SAMPLES));
+        let neighborhoods = samples.map_init(Default::default, |(top, query, row): &mut (TopK, Padded, _), &sample| {
             let query = rows.query(sample, query);
             top.reset(NEIGHBORS);
             for others in &others {
@@ -152,10 +153,14 @@ mod tests {
     use crate::pools::Pools;
     use crate::vectors::{Rows, Space};
 
+    fn numbers(count: usize) -> Vec<u32> {
+        (0..count as u32).collect()
+    }
+
     fn survey(rows: RowsView<'_>) -> Survey {
         let pools = Pools::new(Some(2)).unwrap();
         let encoder = Encoder::train(rows, rows.space().metric(), rows.len());
-        pools.build(|| Survey::of(rows, rows.len(), Some(&encoder), pools.turns(&|| false))).unwrap()
+        pools.build(|| Survey::of(rows, &numbers(rows.len()), Some(&encoder), pools.turns(&|| false))).unwrap()
     }
 
     /// Whether codes tell rows of 8 normal values apart, every second of which is moved by `distance`.
@@ -230,7 +235,7 @@ mod tests {
         let look = |turns| {
             asked.store(0, Ordering::Relaxed);
             let stopped = || asked.fetch_add(1, Ordering::Relaxed) >= turns;
-            pools.build(|| Survey::of(rows.view(), 300, Some(&encoder), pools.turns(&stopped)).is_some())
+            pools.build(|| Survey::of(rows.view(), &numbers(300), Some(&encoder), pools.turns(&stopped)).is_some())
         };
         assert_eq!((look(7), asked.load(Ordering::Relaxed)), (false, 8));
         assert!(look(usize::MAX));

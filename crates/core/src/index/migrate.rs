@@ -244,7 +244,7 @@ impl Inner {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let Some((m, encoder, _)) = self.plan_graph(state, end, turns) else {
+                let Some((m, encoder, _)) = self.plan_graph(state, (&state.leaders(0..end), end), turns) else {
                     return Ok(());
                 };
                 let graph = Arc::new(Graph::new(m, self.options.seed, state.shelf.share(), encoder));
@@ -268,7 +268,8 @@ impl Inner {
     fn rebuild(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let stopped = self.stopped(state, stopped);
         let turns = self.pools.turns(&stopped);
-        let Some((_, encoder, shape)) = self.plan_graph(state, end, turns) else {
+        let slots = state.leaders(0..end);
+        let Some((_, encoder, shape)) = self.plan_graph(state, (&slots, end), turns) else {
             return Ok(());
         };
         let bulk = Bulk {
@@ -281,7 +282,7 @@ impl Inner {
             report: &|phase, share| self.report_migration(phase, Some(share)),
         };
         self.failpoints.pass(Point::Chunk)?;
-        if let Some(graph) = bulk.build(encoder, &state.leaders(0..end), end)? {
+        if let Some(graph) = bulk.build(encoder, &slots, end)? {
             // Before the graph: rows that are loaded after it have all that it serves.
             if !Arc::ptr_eq(graph.rows(), &state.rows()) {
                 self.pools.build(|| state.shelf.replace(graph.rows()))?;
@@ -291,15 +292,20 @@ impl Inner {
         Ok(())
     }
 
-    /// M, how rows become codes where these tell them apart, and what a bulk build looks at, for a graph of the rows up to
-    /// `end`; `None` if it was stopped.
-    fn plan_graph(&self, state: &State, end: usize, turns: Turns<'_>) -> Option<(usize, Option<Encoder>, Shape)> {
+    /// M, how rows become codes where these tell them apart, and what a bulk build looks at, for a graph of the rows at
+    /// `slots`, which lead those below `end`; `None` if it was stopped.
+    fn plan_graph(
+        &self,
+        state: &State,
+        (slots, end): (&[u32], usize),
+        turns: Turns<'_>,
+    ) -> Option<(usize, Option<Encoder>, Shape)> {
         let rows = state.rows();
         // Rows of whole numbers are their own codes.
         let is_encoded = !self.options.dtype.is_whole();
         let encoder = is_encoded.then(|| Encoder::train(rows.view(), self.options.metric, end));
         let by = rows.building_views()[0];
-        let survey = self.pools.build(|| Survey::of(by, end, encoder.as_ref(), turns))?;
+        let survey = self.pools.build(|| Survey::of(by, slots, encoder.as_ref(), turns))?;
         let m = self.options.m.unwrap_or_else(|| survey.degree());
         let shape = Shape::new(m, self.options.ef_construction, survey.dimensionality());
         Some((m, encoder.filter(|_| survey.codes_fit()), shape))

@@ -21,7 +21,8 @@ const BRIDGE_BELOW: usize = 4;
 /// Up to one place in this many of a beam may be taken by removed rows before the search is made anew without them.
 const TOLERATED: usize = 8;
 
-/// The nearest `2 · k`, and at least `k` and this many, of what the graph finds by codes are compared by their rows.
+/// The nearest `2 · k`, and at least `k` and this many, of what the graph finds by codes are compared by their rows; all,
+/// where it finds less than it was to.
 const RERANKED: usize = 16;
 
 /// What a search is asked for, checked and with its defaults filled in.
@@ -177,7 +178,7 @@ impl<'a> Reader<'a> {
     fn collect(&self, graph: &GraphView<'_>, query: Query<'_>, scratch: &mut Scratch) -> usize {
         let Scratch { beam, top, neighbors: slots, distances, .. } = scratch;
         let Request { k, max_distance, .. } = self.request;
-        let wanted = k.saturating_add(k.max(RERANKED));
+        let wanted = if beam.is_full() { k.saturating_add(k.max(RERANKED)) } else { usize::MAX };
         let mut found = 0;
         slots.clear();
         for slot in beam.keys().iter().map(|key| graph.points().slot(key.slot())) {

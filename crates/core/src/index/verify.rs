@@ -94,7 +94,7 @@ impl Inner {
             }
         }
         let unreachable = unreachable(&state, work)?;
-        let sampled = sample(&state, samples, work)?;
+        let sampled = sample(&state, samples, self.options.seed, work)?;
         let (mut hits, mut possible) = (0, 0);
         for (done, &slot) in sampled.iter().enumerate() {
             work.check()?;
@@ -142,17 +142,22 @@ fn refused(bytes: usize) -> Error {
     Error::OutOfMemory { what: "a verification", bytes }
 }
 
-/// At most `count` live slots, evenly spread.
-fn sample(state: &State, count: usize, work: &Work) -> Result<Vec<u32>> {
+/// At most `count` live slots: of each stretch of them one at random, so that data that repeat are not met at one place.
+fn sample(state: &State, count: usize, seed: u64, work: &Work) -> Result<Vec<u32>> {
     let slots = state.len();
     let live = state.live_in(0..slots);
     let count = count.min(live);
     let mut sampled = Vec::new();
     sampled.try_reserve_exact(count).map_err(|_| refused(count * size_of::<u32>()))?;
     let removed = state.removed.view();
+    let place = |stretch: usize| {
+        let (start, end) = (stretch * live / count, (stretch + 1) * live / count);
+        let random = (seed ^ stretch as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        start + random as usize % (end - start)
+    };
     for (position, slot) in (0..slots as u32).filter(|&slot| !removed.get(slot)).enumerate() {
         work.check()?;
-        if sampled.len() < count && position == sampled.len() * live / count {
+        if sampled.len() < count && position == place(sampled.len()) {
             sampled.push(slot);
         }
     }
@@ -201,5 +206,23 @@ mod tests {
         let all = graph.view().mean_degree(0..graph.nodes());
         let sampled = index.stats().unwrap().mean_degree;
         assert!((sampled / all - 1.0).abs() < 0.05, "{sampled}, expected about {all}");
+    }
+
+    #[test]
+    fn one_row_of_each_stretch_is_sampled_at_no_fixed_place() {
+        let index = Index::new(Options { threshold: None, ..Options::new(1) }).unwrap();
+        let rows: Vec<f32> = (0..1_000).map(|row| row as f32).collect();
+        index.add(&crate::Ids::Keys((0..1_000).collect()), &rows, &Work::default()).unwrap();
+        let state = index.inner().state.load();
+        let sample = |seed, count| super::sample(&state, count, seed, &Work::default()).unwrap();
+        let sampled = sample(1, 100);
+        assert!((0..100).eq(sampled.iter().map(|slot| slot / 10)), "one of each stretch");
+        for place in 0..10 {
+            let there = sampled.iter().filter(|&&slot| slot % 10 == place).count();
+            assert!((1..=25).contains(&there), "{there} of 100 at place {place}");
+        }
+        assert_eq!(sampled, sample(1, 100));
+        assert_ne!(sampled, sample(2, 100));
+        assert!((0..1_000).eq(sample(1, 5_000)), "no more than there are");
     }
 }
