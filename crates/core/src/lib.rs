@@ -15,6 +15,7 @@ mod flat;
 mod graph;
 mod ids;
 mod index;
+mod inverted;
 mod migration;
 mod options;
 mod os;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -34,6 +34,8 @@ pub(crate) struct Migrator {
     changed: Condvar,
     /// A run should look at `control` before it goes on; read between work units.
     interrupted: AtomicBool,
+    /// What `Control::rebuilt` is; read between work units.
+    rebuilt: AtomicUsize,
     /// Held while rows are inserted: by the background run, by a step by hand, and by `save`, which must not see a
     /// graph half changed.
     inserting: Mutex<()>,
@@ -79,7 +81,7 @@ pub(crate) enum Next {
 
 /// When at least one row in so many came after the graph was built, it is built anew rather than that these are inserted:
 /// a row costs about as much less in a bulk build than by insertion (docs/performance.md).
-const REBUILD_FROM: usize = 8;
+const REBUILD_FROM: usize = 16;
 
 struct Waiter {
     work: Work,
@@ -110,6 +112,7 @@ impl Migrator {
             control: Mutex::new(control),
             changed: Condvar::new(),
             interrupted: AtomicBool::new(false),
+            rebuilt: AtomicUsize::new(0),
             inserting: Mutex::new(()),
         }
     }
@@ -133,7 +136,15 @@ impl Migrator {
 
     /// A write has published the rows below `len`, of which `live` are live.
     pub(crate) fn cut(&self, len: usize, live: usize) {
-        self.control().cut(len, live);
+        let mut control = self.control();
+        control.cut(len, live);
+        self.rebuilt.store(control.rebuilt, Ordering::Relaxed);
+    }
+
+    /// Whether it is not worth it to finish a graph of the rows below `end`: one of twice as many is due already. Nobody sees
+    /// the difference when all is done, since a decision that is overtaken leaves no trace.
+    pub(crate) fn is_overtaken(&self, end: usize) -> bool {
+        self.rebuilt.load(Ordering::Relaxed) >= 2 * end
     }
 
     /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
@@ -153,6 +164,7 @@ impl Migrator {
         control.cuts.clear();
         control.is_gathering = false;
         control.rebuilt = 0;
+        self.rebuilt.store(0, Ordering::Relaxed);
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target) = (0, 0);

@@ -60,17 +60,32 @@ pub(crate) fn advise_huge_pages(start: *mut u8, bytes: usize) {
     let _ = (start, bytes);
 }
 
-/// Lowers the priority of the calling thread, so that it gives way to threads that answer queries.
-pub(crate) fn lower_thread_priority() {
+/// What a thread gives way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// Threads that answer queries.
+    Write,
+    /// Those and threads that write.
+    Background,
+}
+
+/// Lowers the priority of the calling thread.
+pub(crate) fn lower_thread_priority(priority: Priority) {
     #[cfg(target_os = "linux")]
     // SAFETY: changes the scheduling of the calling thread only (Linux takes a thread's id here); failure is harmless.
     unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
-        libc::setpriority(libc::PRIO_PROCESS, thread, 19);
+        let nice = if priority == Priority::Background { 19 } else { 10 };
+        libc::setpriority(libc::PRIO_PROCESS, thread, nice);
     }
     #[cfg(target_vendor = "apple")]
     // SAFETY: changes the scheduling of the calling thread only.
     unsafe {
-        libc::pthread_set_qos_class_self_np(libc::qos_class_t::QOS_CLASS_UTILITY, 0);
+        let background = priority == Priority::Background;
+        use libc::qos_class_t::{QOS_CLASS_USER_INITIATED, QOS_CLASS_UTILITY};
+        let class = if background { QOS_CLASS_UTILITY } else { QOS_CLASS_USER_INITIATED };
+        libc::pthread_set_qos_class_self_np(class, 0);
     }
+    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+    let _ = priority;
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
+use crate::os::Priority;
 
 /// How long a background task gives way before it looks again whether there is a turn for it.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -63,6 +64,13 @@ impl Pools {
         self.build.install(work)
     }
 
+    /// Runs `work`, part of a write that somebody waits for, where it may use rayon's parallel iterators: on threads that are
+    /// made for it, since those that build would come to it late. Beside queries it gets one.
+    pub(crate) fn write<R: Send>(&self, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+        let threads = if self.gate.is_in_use() { 1 } else { self.threads };
+        parallel("write", threads, |_| crate::os::lower_thread_priority(Priority::Write))?.install(work)
+    }
+
     /// Queues `task` for the query threads: first in, first out.
     pub(crate) fn spawn_query(&self, task: impl FnOnce() + Send + 'static) {
         // From here on, so that there is a core for it when its thread has woken up.
@@ -74,23 +82,27 @@ impl Pools {
     }
 
     fn start(threads: usize) -> Result<Arc<Self>> {
-        let failed =
-            |error: &dyn std::fmt::Display| Error::Internal(format!("starting {threads} threads failed: {error}"));
-        let build = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("vicinal-build-{index}"))
-            .start_handler(|_| crate::os::lower_thread_priority())
-            .build()
-            .map_err(|error| failed(&error))?;
+        let build = parallel("build", threads, |_| crate::os::lower_thread_priority(Priority::Background))?;
         let queries = Arc::new(QueryQueue::default());
         let pools = Self { threads, build, queries: queries.clone(), gate: Arc::new(Gate::new(cores())) };
         for index in 0..threads {
             let queries = queries.clone();
             let builder = thread::Builder::new().name(format!("vicinal-query-{index}"));
-            builder.spawn(move || queries.serve()).map_err(|error| failed(&error))?;
+            builder.spawn(move || queries.serve()).map_err(|error| failed(threads, error))?;
         }
         Ok(Arc::new(pools))
     }
+}
+
+/// Threads for rayon's parallel iterators.
+fn parallel(name: &'static str, threads: usize, start: fn(usize)) -> Result<rayon::ThreadPool> {
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(start);
+    let builder = builder.thread_name(move |index| format!("vicinal-{name}-{index}"));
+    builder.build().map_err(|error| failed(threads, error))
+}
+
+fn failed(threads: usize, error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("starting {threads} threads failed: {error}"))
 }
 
 impl Drop for Pools {
@@ -214,10 +226,18 @@ impl Gate {
         Turn(self)
     }
 
+    /// Whether there is a query, or was one a moment ago.
+    fn is_in_use(&self) -> bool {
+        self.queries.load(Ordering::Relaxed) > 0 || self.is_lingering()
+    }
+
+    fn is_lingering(&self) -> bool {
+        self.now() < self.linger_until.load(Ordering::Relaxed)
+    }
+
     fn try_turn(&self) -> bool {
         let queries = self.queries.load(Ordering::Relaxed);
-        let is_lingering = || self.now() < self.linger_until.load(Ordering::Relaxed);
-        let taken = if queries > 0 { queries } else { usize::from(is_lingering()) };
+        let taken = if queries > 0 { queries } else { usize::from(self.is_lingering()) };
         let most = if taken == 0 { usize::MAX } else { self.cores.saturating_sub(taken).max(1) };
         let take = |turns| (turns < most).then_some(turns + 1);
         self.turns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()

@@ -74,6 +74,17 @@ impl Encoder {
         self.center.len()
     }
 
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// About the distance between codes of two rows at `distance`.
+    pub(crate) fn of_codes(&self, distance: f32) -> f32 {
+        // Under cosine rows have length 1, and codes their squared Euclidean distance.
+        let scale = if self.metric == Metric::Cosine { 2.0 } else { 1.0 };
+        (f64::from(distance) * scale / (self.unit * self.unit)) as f32
+    }
+
     /// Bytes of a code.
     pub(crate) fn padded(&self) -> usize {
         self.center.len().next_multiple_of(LINE)

@@ -30,6 +30,8 @@ const ROWS: usize = 8;
 /// Codes, one after the other. They never move and, once published, never change.
 pub(crate) struct Codes {
     encoder: Encoder,
+    /// |center|².
+    center: f32,
     codes: Blocks<u8>,
     /// Scale, norm, and under inner product what the row is along the center, of each.
     scalars: Blocks<f32>,
@@ -54,7 +56,8 @@ impl Measure {
 impl Codes {
     pub(crate) fn new(encoder: Encoder) -> Self {
         let scalars = if encoder.metric == Metric::InnerProduct { 3 } else { 2 };
-        Self { codes: Blocks::new("codes", encoder.padded()), scalars: Blocks::new("codes", scalars), encoder }
+        let center = encoder.center().iter().map(|&value| encoder.in_units(value).powi(2)).sum();
+        Self { codes: Blocks::new("codes", encoder.padded()), scalars: Blocks::new("codes", scalars), center, encoder }
     }
 
     pub(crate) fn encoder(&self) -> &Encoder {
@@ -73,11 +76,27 @@ impl Codes {
         })
     }
 
+    /// Appends the codes of `values`, one after the other; as [`Codes::encode`].
+    pub(crate) fn encode_values(&self, values: &[f32]) -> Result<()> {
+        let dimensions = self.encoder.dimensions();
+        let row = |position: usize| &values[position * dimensions..][..dimensions];
+        self.append(values.len() / dimensions, |position, code| self.encoder.encode(row(position), code))
+    }
+
     /// Appends those of the codes of `other` at `indices`, in this order; as [`Codes::encode`].
     pub(crate) fn copy(&self, other: CodesView<'_>, indices: &[u32]) -> Result<()> {
         self.append(indices.len(), |position, code| {
             code.copy_from_slice(other.code(indices[position]));
             other.scalars(indices[position])
+        })
+    }
+
+    /// Appends codes of several others: of each of `places` which of them, and the index there; as [`Codes::encode`].
+    pub(crate) fn gather(&self, others: &[CodesView<'_>], places: &[(usize, u32)]) -> Result<()> {
+        self.append(places.len(), |position, code| {
+            let (other, index) = places[position];
+            code.copy_from_slice(others[other].code(index));
+            others[other].scalars(index)
         })
     }
 
@@ -102,9 +121,7 @@ impl Codes {
         let codes = self.codes.view();
         let metric = self.encoder.metric;
         let offset = match measure {
-            Measure::Product => {
-                -0.5 * self.encoder.center().iter().map(|&value| self.encoder.in_units(value).powi(2)).sum::<f32>()
-            }
+            Measure::Product => -0.5 * self.center,
             Measure::Euclidean => 0.0,
         };
         CodesView {

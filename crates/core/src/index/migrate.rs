@@ -142,7 +142,7 @@ impl Inner {
 
     /// The background run: until there is nothing to do, or nobody who wants it.
     fn run_migration(self: Arc<Self>) {
-        crate::os::lower_thread_priority();
+        crate::os::lower_thread_priority(crate::os::Priority::Background);
         loop {
             self.settle_migrations();
             let mut control = self.migrator.control();
@@ -230,7 +230,9 @@ impl Inner {
             let control = self.migrator.control();
             control.check_sound()?;
             let state = self.state.load_full();
-            work(&state, control)
+            let result = work(&state, control);
+            state.drop_lists();
+            result
         });
         // Fairly: whoever waits for the lock gets it before the next chunk.
         MutexGuard::unlock_fair(inserting);
@@ -266,7 +268,8 @@ impl Inner {
 
     /// Builds the graph anew, of all rows up to `end`.
     fn rebuild(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
-        let stopped = self.stopped(state, stopped);
+        let stopped = || stopped() || self.migrator.is_overtaken(end);
+        let stopped = self.stopped(state, &stopped);
         let turns = self.pools.turns(&stopped);
         let slots = state.leaders(0..end);
         let Some((_, encoder, shape)) = self.plan_graph(state, (&slots, end), turns) else {

@@ -11,6 +11,7 @@ mod read;
 mod reader;
 mod scan;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;

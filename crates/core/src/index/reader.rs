@@ -9,6 +9,7 @@ use crate::bits::BitsView;
 use crate::error::Result;
 use crate::flat;
 use crate::graph::{Accept, Graph, GraphView, Scratch, Target};
+use crate::inverted::{InvertedFile, Wanted};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
@@ -24,6 +25,9 @@ const TOLERATED: usize = 8;
 /// The nearest `2 · k`, and at least `k` and this many, of what the graph finds by codes are compared by their rows; all,
 /// where it finds less than it was to.
 const RERANKED: usize = 16;
+
+/// A search by lists ends when this many times `ef` rows in a row brought nothing.
+const PATIENCE: usize = 200;
 
 /// What a search is asked for, checked and with its defaults filled in.
 #[derive(Clone, Copy)]
@@ -47,8 +51,10 @@ pub(crate) struct Reader<'a> {
     /// Leaders of equal rows.
     leading: BitsView<'a>,
     graph: Option<GraphView<'a>>,
-    /// Slots below it are served by the graph, those from it on by the scan.
+    /// Slots below it are served by the graph, those from it on by lists or by the scan.
     migrated: usize,
+    /// What of these is listed.
+    inverted: Option<&'a InvertedFile>,
     /// Whether some slot is removed.
     has_removed: bool,
 }
@@ -61,16 +67,15 @@ impl<'a> Reader<'a> {
         // The graph's end first: all that it serves is published in the view that is taken after it.
         let migrated = graph.map_or(0, Graph::migrated);
         let rows = snapshot.rows.view();
-        let graph = graph.filter(|graph| {
-            let is_worth_it = request.ef.saturating_mul(2 * graph.m()) < live;
-            !request.exact && live >= threshold && is_worth_it
-        });
+        let is_approximate = !request.exact && live >= threshold;
+        let graph = graph.filter(|graph| is_approximate && request.ef.saturating_mul(2 * graph.m()) < live);
         let graph = graph.map(Graph::view);
+        let inverted = snapshot.inverted.as_deref().filter(|_| is_approximate);
         let migrated = if graph.is_some() { migrated } else { 0 };
         let removed = state.removed.view();
         let has_removed = live < rows.len();
         let leading = state.equals.leading();
-        Self { request, state, rows, removed, leading, graph, migrated, has_removed }
+        Self { request, state, rows, removed, leading, graph, migrated, inverted, has_removed }
     }
 
     /// The nearest `k`, in `scratch.top`.
@@ -79,13 +84,16 @@ impl<'a> Reader<'a> {
         if self.migrated > 0 {
             self.search_graph(query, scratch)?;
         }
-        self.scan(query, self.migrated..self.rows.len(), scratch);
+        let listed = self.listed();
+        self.search_lists(query, listed.clone(), scratch);
+        self.scan(query, self.migrated..listed.start, scratch);
+        self.scan(query, listed.end..self.rows.len(), scratch);
         Ok(())
     }
 
     /// Whether only the scan is used.
     pub(crate) fn is_flat(&self) -> bool {
-        self.migrated == 0
+        self.migrated == 0 && self.inverted.is_none()
     }
 
     pub(crate) fn request(&self) -> Request<'a> {
@@ -116,6 +124,38 @@ impl<'a> Reader<'a> {
         let top = &mut scratch.top;
         flat::scan(self.rows, query, self.admitted(slots), |key| {
             if key.distance() <= self.request.max_distance {
+                top.push(key);
+            }
+        });
+    }
+
+    /// The slots that are searched by lists: none if these are few.
+    fn listed(&self) -> Range<usize> {
+        let (start, end) = (self.migrated, self.rows.len());
+        let slots = self.inverted.map_or(start..start, InvertedFile::slots);
+        let slots = slots.start.clamp(start, end)..slots.end.clamp(start, end);
+        let filtered = |filter: &RoaringBitmap| filter.range_cardinality(slots.start as u32..slots.end as u32) as usize;
+        let allowed = self.request.filter.map_or(slots.len(), filtered);
+        if allowed < SCAN_FILTERED * self.request.ef { start..start } else { slots }
+    }
+
+    fn search_lists(&self, query: Query<'_>, listed: Range<usize>, scratch: &mut Scratch) {
+        let Some(inverted) = self.inverted.filter(|_| !listed.is_empty()) else {
+            return;
+        };
+        let Request { k, ef, max_distance, .. } = self.request;
+        let wanted = Wanted {
+            query,
+            k,
+            limit: scratch.top.sorted().get(k - 1).map_or(max_distance, |key| key.distance()),
+            kept: k.saturating_add(k.max(RERANKED)),
+            patience: ef.saturating_mul(PATIENCE),
+        };
+        let accepts = |slot: u32| listed.contains(&(slot as usize)) && self.admits(slot);
+        inverted.search(wanted, scratch, accepts);
+        let Scratch { beam, top, .. } = scratch;
+        flat::scan(self.rows, query, beam.keys().iter().map(|key| key.slot()), |key| {
+            if key.distance() <= max_distance {
                 top.push(key);
             }
         });

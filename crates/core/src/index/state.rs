@@ -12,6 +12,7 @@ use crate::bits::Bits;
 use crate::error::Result;
 use crate::graph::{Graph, ScratchPool};
 use crate::ids::{Id, IdMap, IdStore};
+use crate::inverted::InvertedFile;
 use crate::options::Options;
 use crate::vectors::{Rows, Shelf, Space};
 
@@ -27,6 +28,10 @@ pub(crate) struct State {
     live: AtomicUsize,
     /// Made by the first migration; replaced as a whole by a bulk build.
     pub(crate) graph: ArcSwapOption<Graph>,
+    /// Rows that wait for the graph, if they are many.
+    pub(crate) inverted: ArcSwapOption<InvertedFile>,
+    /// Rows that were there when codes were found not to tell them apart.
+    pub(crate) not_fitting: AtomicUsize,
     pub(crate) scratches: ScratchPool,
     /// Odd while an upsert takes replaced rows out; each one adds two.
     replacements: AtomicU64,
@@ -38,6 +43,7 @@ pub(crate) struct State {
 
 /// What a search looks at.
 pub(crate) struct Snapshot {
+    pub(crate) inverted: Guard<Option<Arc<InvertedFile>>>,
     pub(crate) graph: Guard<Option<Arc<Graph>>>,
     pub(crate) rows: Guard<Arc<Rows>>,
 }
@@ -54,6 +60,8 @@ impl State {
             equals: Equals::new(),
             live: AtomicUsize::new(0),
             graph: ArcSwapOption::empty(),
+            inverted: ArcSwapOption::empty(),
+            not_fitting: AtomicUsize::new(0),
             scratches: ScratchPool::default(),
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
@@ -73,11 +81,13 @@ impl State {
         self.shelf.load()
     }
 
-    /// The graph, and the rows that stand there with it.
+    /// The graph, and the lists and rows that stand there with it.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        // The graph first: rows that are replaced later get no more slots, while it may be made to serve more.
+        // The lists first: newer ones would not have what has come into a graph meanwhile.
+        let inverted = self.inverted.load();
+        // Then the graph: rows that are replaced later get no more slots, while it may be made to serve more.
         let graph = self.graph.load();
-        Snapshot { graph, rows: self.rows() }
+        Snapshot { inverted, graph, rows: self.rows() }
     }
 
     /// Published slots, removed ones included. Rows are published last, so all else is there for these slots.

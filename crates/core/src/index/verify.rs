@@ -7,6 +7,7 @@ use super::walk::walk;
 use super::{Inner, scan};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::inverted::InvertedFile;
 use crate::vectors::Padded;
 use crate::work::{Phase, Work};
 
@@ -58,6 +59,7 @@ impl Inner {
         let state = self.state.load();
         let vectors = state.rows().bytes();
         let (codes, links) = state.graph.load().as_deref().map_or((0, 0), Graph::bytes);
+        let codes = codes + state.inverted.load().as_deref().map_or(0, InvertedFile::bytes);
         let ids = state.ids.bytes() + state.map.bytes() + state.equals.bytes();
         Bytes { vectors, codes, links, ids, total: vectors + codes + links + ids }
     }

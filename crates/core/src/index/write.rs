@@ -201,11 +201,13 @@ impl Inner {
             rows.push(values)?;
         }
         let equal = state.equals.find(first as u32..(first + count) as u32, rows.written(), work)?;
+        let lists = self.lists_of_waiting(state, rows.written(), state.live() + count - plan.replaced.len())?;
         if count > 0 {
             // From here on nothing fails.
             self.log(rows.written(), &plan.record(first))?;
             let _ = self.failpoints.pass(Point::Logged);
         }
+        state.take_lists(lists);
         self.publish(state, plan, &mut ids, &mut rows);
         equal.enter();
         work.report(Phase::Copy, count, count);

@@ -104,7 +104,11 @@ impl Rows {
     /// products are negative the nearest are the small ones. So it shares the links with Euclidean distance, which
     /// leads everywhere, but for its part not from a small row to the large ones.
     pub(crate) fn building_views(&self) -> Vec<RowsView<'_>> {
-        let view = self.view();
+        self.building_views_of(self.view())
+    }
+
+    /// As [`Rows::building_views`], of the rows that `view` has.
+    pub(crate) fn building_views_of<'a>(&'a self, view: RowsView<'a>) -> Vec<RowsView<'a>> {
         let euclidean = self.euclidean.as_ref().map(|space| RowsView { space, ..view });
         euclidean.into_iter().chain([view]).collect()
     }

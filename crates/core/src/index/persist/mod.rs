@@ -148,6 +148,8 @@ pub(super) fn load(
     work.check()?;
     work.report(Phase::Read, state.len(), state.len());
     let index = Index::assemble(options, pools, state);
+    let state = index.inner().state.load();
+    index.inner().list_waiting(&state, state.rows().view(), state.live())?;
     index.inner().migrate_in_background();
     Ok(index)
 }

@@ -1,0 +1,81 @@
+//! Rows that wait for the graph: once they are many they are listed, so that a search need not look at all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Inner;
+use super::state::State;
+use crate::codes::Encoder;
+use crate::error::Result;
+use crate::graph::{Graph, Survey};
+use crate::inverted::InvertedFile;
+use crate::vectors::RowsView;
+
+/// So many rows are scanned before they are listed, all together.
+const GATHERED: usize = 4_096;
+
+/// Lists are made anew, with more leaders, when they hold so many times the rows that these were made for.
+const OUTGROWN: usize = 4;
+
+impl Inner {
+    /// Lists what waits of `rows`, the rows that are written, of which `live` will be live; some may not be published yet.
+    /// Lists show nothing of these before that. One caller at a time.
+    pub(super) fn list_waiting(&self, state: &State, rows: RowsView<'_>, live: usize) -> Result<()> {
+        let (migrated, end) = (state.migrated(), rows.len());
+        let file = state.inverted.load_full();
+        let listed = file.as_ref().map_or(0, |file| file.slots().end).max(migrated);
+        if live < self.threshold() || end - listed < GATHERED {
+            return Ok(());
+        }
+        let file = if let Some(file) = file.filter(|file| is_fitting(file, migrated, end)) {
+            self.pools.write(|| file.extended(rows, end))?
+        } else if let Some(encoder) = self.encoder_of_waiting(state, rows)? {
+            self.pools.write(|| InvertedFile::new(&encoder, rows, migrated..end))?
+        } else {
+            return Ok(());
+        };
+        state.inverted.store(Some(Arc::new(file)));
+        Ok(())
+    }
+
+    /// What makes codes of rows, if these tell them apart: the graph's, or one that is made from `rows`.
+    fn encoder_of_waiting(&self, state: &State, rows: RowsView<'_>) -> Result<Option<Encoder>> {
+        let graph = state.graph.load();
+        // Rows of whole numbers are the codes of their graph, which has none that say how to make others.
+        if let Some(graph) = graph.as_deref().filter(|_| !self.options.dtype.is_whole()) {
+            return Ok(Graph::encoder(graph).cloned());
+        }
+        let end = rows.len();
+        if end < 2 * state.not_fitting.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let encoder = Encoder::train(rows, self.options.metric, end);
+        let current = state.rows();
+        let views = current.building_views_of(rows);
+        let never = || false;
+        let survey = self.pools.write(|| Ok(Survey::of(views[0], end, Some(&encoder), self.pools.turns(&never))))?;
+        let fits = survey.is_some_and(|survey| survey.codes_fit());
+        if !fits {
+            state.not_fitting.store(end, Ordering::Relaxed);
+        }
+        Ok(fits.then_some(encoder))
+    }
+}
+
+impl State {
+    /// Drops the lists if all that they hold is in the graph.
+    pub(super) fn drop_lists(&self) {
+        let file = self.inverted.load();
+        if file.as_ref().is_some_and(|file| file.slots().end <= self.migrated()) {
+            // If there are new ones by now, they stay.
+            self.inverted.compare_and_swap(&file, None);
+        }
+    }
+}
+
+/// Whether `file` may go on to be used for the rows from `migrated` to `end`: not if most of what it holds is in the graph
+/// by now, or if it has too few lists.
+fn is_fitting(file: &InvertedFile, migrated: usize, end: usize) -> bool {
+    let start = file.slots().start;
+    end - start < OUTGROWN * file.size() && 2 * (end - migrated) > end - start
+}

@@ -1,0 +1,325 @@
+//! Rows that wait for the graph, so that a search need not look at all of them: an inverted file (Jégou, Douze and
+//! Schmid, 2011, section IV).
+//!
+//! Each row is listed, as its code, under the nearest of some leaders. A search looks through the lists of the leaders
+//! that are nearest to the query, and stops when many rows in a row brought nothing. Listing a row costs about a
+//! twentieth of what it costs to bring it into a graph, and the lists are thrown away once it is there.
+//!
+//! Rows are listed many together, as a **run**, which is sorted by list. A few runs of about the same size are merged
+//! into a larger one, so that a list is in a few pieces only. A file never changes: more rows make another one, which
+//! shares the runs that stay.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::codes::{Codes, CodesView, Encoder, Measure, Weights};
+use crate::distance::bytes::{ByteKernels, BytePanels, Least};
+use crate::error::{Error, Result};
+use crate::graph::Scratch;
+use crate::topk::Key;
+use crate::vectors::{Query, RowsView};
+
+/// Lists are as many as this times the root of the number of rows that they are made for, up to [`MOST_LISTS`].
+const LISTS: usize = 4;
+const MOST_LISTS: usize = 2_048;
+
+/// Rows a list that its leader is the mean of, on average.
+const SAMPLED: usize = 16;
+
+/// Rows that become a run at most: as many codes are there twice for a moment.
+const RUN: usize = 1 << 18;
+
+/// Runs that are merged: when the last ones are at least as many, none of them this many times as large as another.
+const MERGED: usize = 8;
+
+/// Codes of a list that memory is asked for before its turn comes; the others follow by themselves.
+const PREFETCHED: usize = 16;
+
+/// Rows that find their leaders at once.
+const UNIT: usize = 8;
+
+pub(crate) struct InvertedFile {
+    /// Slots below it are not listed.
+    start: usize,
+    /// Slots from it on are not listed.
+    end: usize,
+    leaders: Arc<Leaders>,
+    runs: Vec<Arc<Run>>,
+}
+
+/// What a search looks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) query: Query<'a>,
+    /// So many, and nearer than `limit`.
+    pub(crate) k: usize,
+    pub(crate) limit: f32,
+    /// Of so many it is told, since codes may mistake their order.
+    pub(crate) kept: usize,
+    /// It ends when so many rows in a row, or some more up to the end of a list, brought none of those.
+    pub(crate) patience: usize,
+}
+
+struct Leaders {
+    /// Rows that they were made for.
+    size: usize,
+    codes: Codes,
+    /// The same, packed.
+    panels: BytePanels,
+}
+
+/// Rows by list.
+struct Run {
+    codes: Codes,
+    /// By code, the slot that it is of.
+    slots: Vec<u32>,
+    /// Where each list begins, and where the last one ends.
+    bounds: Vec<u32>,
+}
+
+impl InvertedFile {
+    /// Lists the rows at `slots` by leaders that are made for them. Runs on the threads of the pool that it is called on.
+    pub(crate) fn new(encoder: &Encoder, rows: RowsView<'_>, slots: Range<usize>) -> Result<Self> {
+        let leaders = Arc::new(Leaders::new(encoder, rows, slots.clone())?);
+        Self { start: slots.start, end: slots.start, leaders, runs: Vec::new() }.extended(rows, slots.end)
+    }
+
+    /// The file with the rows up to `end` too. As [`InvertedFile::new`].
+    pub(crate) fn extended(&self, rows: RowsView<'_>, end: usize) -> Result<Self> {
+        let mut runs = self.runs.clone();
+        for start in (self.end..end).step_by(RUN) {
+            runs.push(Arc::new(Run::of(&self.leaders, rows, start..end.min(start + RUN))?));
+            merge_last(&mut runs)?;
+        }
+        Ok(Self { start: self.start, end, leaders: self.leaders.clone(), runs })
+    }
+
+    /// The slots that are listed.
+    pub(crate) fn slots(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Rows that the leaders were made for.
+    pub(crate) fn size(&self) -> usize {
+        self.leaders.size
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let leaders = self.leaders.codes.bytes() + self.leaders.panels.width() * self.leaders.panels.length();
+        let a_run = |run: &Arc<Run>| run.codes.bytes() + (run.slots.len() + run.bounds.len()) * size_of::<u32>();
+        leaders + self.runs.iter().map(a_run).sum::<usize>()
+    }
+
+    /// The nearest of the listed slots that `accepts` takes, in `scratch.beam`, nearest first.
+    pub(crate) fn search(&self, wanted: Wanted<'_>, scratch: &mut Scratch, accepts: impl Fn(u32) -> bool) {
+        let Wanted { query, k, limit, kept, patience } = wanted;
+        let encoder = self.leaders.codes.encoder();
+        let (measure, limit) = (Measure::of(encoder.metric()), encoder.of_codes(limit));
+        let leaders = self.leaders.codes.view(measure);
+        let mut buffer = std::mem::take(&mut scratch.weights);
+        let weights = leaders.encoded(encoder, query.values, &mut buffer);
+        self.leaders.rank(&leaders, weights, scratch);
+        let Scratch { beam, frontier, neighbors: positions, distances, evaluations, .. } = scratch;
+        beam.reset(kept);
+        let mut fruitless = 0;
+        while let Some(Reverse(list)) = frontier.pop()
+            && fruitless < patience
+        {
+            if let Some(Reverse(next)) = frontier.peek() {
+                let list = next.slot() as usize;
+                for run in &self.runs {
+                    let (view, codes) = (run.codes.view(measure), run.bounds[list]..run.bounds[list + 1]);
+                    codes.take(PREFETCHED).for_each(|code| view.prefetch(code));
+                }
+            }
+            for run in &self.runs {
+                let list = list.slot() as usize;
+                positions.clear();
+                positions.extend(run.bounds[list]..run.bounds[list + 1]);
+                distances.resize(positions.len(), 0.0);
+                run.codes.view(measure).score(weights, positions, distances);
+                fruitless += positions.len();
+                *evaluations += positions.len() as u64;
+                let mut bound = beam.bound().distance();
+                for (&position, &distance) in positions.iter().zip(distances.iter()) {
+                    // What is not a number is no bound yet.
+                    if distance > bound {
+                        continue;
+                    }
+                    let slot = run.slots[position as usize];
+                    if !accepts(slot) {
+                        continue;
+                    }
+                    let place = beam.insert(Key::new(distance, slot));
+                    bound = beam.bound().distance();
+                    if distance < limit && place.is_some_and(|place| place < k) {
+                        fruitless = 0;
+                    }
+                }
+                // With a filter, or removed rows, it may take long to find so many at all.
+                if limit.is_infinite() && beam.keys().len() < k {
+                    fruitless = 0;
+                }
+            }
+        }
+        scratch.weights = buffer;
+    }
+}
+
+impl Leaders {
+    /// For the rows at `slots`: some of them, moved once to the middle of the sampled rows that are nearest to each (Lloyd's
+    /// algorithm), which saves a search a third of the rows.
+    fn new(encoder: &Encoder, rows: RowsView<'_>, slots: Range<usize>) -> Result<Self> {
+        let count = (LISTS * slots.len().isqrt()).clamp(1, MOST_LISTS.min(slots.len()));
+        let sampled = (count * SAMPLED).min(slots.len());
+        let samples: Vec<u32> = (0..sampled).map(|i| (slots.start + i * slots.len() / sampled) as u32).collect();
+        let codes = Codes::new(encoder.clone());
+        codes.encode(rows, &samples)?;
+        let first: Vec<u32> = (0..count).map(|list| (list * sampled / count) as u32).collect();
+        let mut panels = BytePanels::default();
+        codes.view(Measure::Euclidean).pack(&first, &mut panels)?;
+        let lists = nearest(&codes, &panels)?;
+        let values = means(rows, &samples, &lists, &first)?;
+        let codes = Codes::new(encoder.clone());
+        codes.encode_values(&values)?;
+        codes.view(Measure::Euclidean).pack(&numbered(0..count)?, &mut panels)?;
+        Ok(Self { size: slots.len(), codes, panels })
+    }
+
+    /// The lists by how near their leaders are, in `scratch.frontier`.
+    fn rank(&self, leaders: &CodesView<'_>, weights: Weights<'_>, scratch: &mut Scratch) {
+        let Scratch { neighbors: lists, distances, frontier, .. } = scratch;
+        lists.clear();
+        lists.extend(0..self.codes.len() as u32);
+        distances.resize(lists.len(), 0.0);
+        leaders.score(weights, lists, distances);
+        let mut keys = std::mem::take(frontier).into_vec();
+        keys.clear();
+        keys.extend(lists.iter().zip(distances).map(|(&list, &mut distance)| Reverse(Key::new(distance, list))));
+        *frontier = keys.into();
+    }
+}
+
+impl Run {
+    fn of(leaders: &Leaders, rows: RowsView<'_>, slots: Range<usize>) -> Result<Self> {
+        let unsorted = numbered(slots)?;
+        let given = Codes::new(leaders.codes.encoder().clone());
+        given.encode(rows, &unsorted)?;
+        let lists = nearest(&given, &leaders.panels)?;
+        let (order, bounds) = sorted(&lists, leaders.codes.len())?;
+        let codes = Codes::new(leaders.codes.encoder().clone());
+        codes.copy(given.view(Measure::Euclidean), &order)?;
+        let mut slots = room(order.len())?;
+        slots.extend(order.iter().map(|&position| unsorted[position as usize]));
+        Ok(Self { codes, slots, bounds })
+    }
+
+    /// All rows of `runs`.
+    fn merged(runs: &[Arc<Run>]) -> Result<Self> {
+        let rows = runs.iter().map(|run| run.slots.len()).sum();
+        let lists = runs[0].bounds.len() - 1;
+        let (mut places, mut slots, mut bounds) = (room(rows)?, room(rows)?, room(lists + 1)?);
+        for list in 0..lists {
+            bounds.push(slots.len() as u32);
+            for (number, run) in runs.iter().enumerate() {
+                let positions = run.bounds[list]..run.bounds[list + 1];
+                slots.extend_from_slice(&run.slots[positions.start as usize..positions.end as usize]);
+                places.extend(positions.map(|position| (number, position)));
+            }
+        }
+        bounds.push(slots.len() as u32);
+        let views: Vec<CodesView<'_>> = runs.iter().map(|run| run.codes.view(Measure::Euclidean)).collect();
+        let codes = Codes::new(runs[0].codes.encoder().clone());
+        codes.gather(&views, &places)?;
+        Ok(Self { codes, slots, bounds })
+    }
+}
+
+/// Merges the last runs while they are of about the same size.
+fn merge_last(runs: &mut Vec<Arc<Run>>) -> Result<()> {
+    let last = runs.last().map_or(0, |run| run.slots.len());
+    let alike = runs.iter().rev().take_while(|run| run.slots.len() < MERGED * last).count();
+    if alike >= MERGED {
+        let merged = Run::merged(&runs[runs.len() - alike..])?;
+        runs.truncate(runs.len() - alike);
+        runs.push(Arc::new(merged));
+        merge_last(runs)?;
+    }
+    Ok(())
+}
+
+/// The mean of the samples of each list; its own, the one at that position, where it has none, or where no direction is
+/// their middle.
+fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Result<Vec<f32>> {
+    let (dimensions, mut buffer) = (rows.space().dimensions(), Vec::new());
+    let mut sums = room(own.len() * dimensions)?;
+    sums.resize(own.len() * dimensions, 0.0f64);
+    let mut members = vec![0.0f64; own.len()];
+    for (&slot, &list) in samples.iter().zip(lists) {
+        let sums = sums[list as usize * dimensions..][..dimensions].iter_mut();
+        sums.zip(rows.given(slot, &mut buffer)).for_each(|(sum, &value)| *sum += f64::from(value));
+        members[list as usize] += 1.0;
+    }
+    let mut means = room(own.len() * dimensions)?;
+    for ((sums, &members), &own) in sums.chunks(dimensions).zip(&members).zip(own) {
+        let mean = sums.iter().map(|sum| (sum / members) as f32);
+        if members > 0.0 && mean.clone().any(|value| value != 0.0) {
+            means.extend(mean);
+        } else {
+            means.extend_from_slice(rows.given(samples[own as usize], &mut buffer));
+        }
+    }
+    Ok(means)
+}
+
+/// The nearest of the packed columns to each of `codes`.
+fn nearest(codes: &Codes, columns: &BytePanels) -> Result<Vec<u32>> {
+    let (view, kernels, width) = (codes.view(Measure::Euclidean), ByteKernels::get(), columns.width());
+    let mut nearest = room(codes.len())?;
+    nearest.resize(codes.len(), 0);
+    let units = nearest.par_chunks_mut(UNIT).enumerate();
+    units.for_each_init(
+        || (vec![0.0; UNIT * width], Least::default()),
+        |(distances, least), (unit, nearest)| {
+            let mut positions = [0; UNIT];
+            positions.iter_mut().zip(unit as u32 * UNIT as u32..).for_each(|(place, position)| *place = position);
+            let distances = &mut distances[..nearest.len() * width];
+            view.tile(&positions[..nearest.len()], columns, distances);
+            for (place, distances) in nearest.iter_mut().zip(distances.chunks(width)) {
+                *place = kernels.nearest(distances, 1, least).first().map_or(0, |key| key.slot());
+            }
+        },
+    );
+    Ok(nearest)
+}
+
+/// The positions of `lists` by list, and where each of `count` lists begins and the last one ends.
+fn sorted(lists: &[u32], count: usize) -> Result<(Vec<u32>, Vec<u32>)> {
+    let mut bounds = vec![0; count + 1];
+    lists.iter().for_each(|&list| bounds[list as usize + 1] += 1);
+    (0..count).for_each(|list| bounds[list + 1] += bounds[list]);
+    let mut order = room(lists.len())?;
+    order.resize(lists.len(), 0);
+    let mut places = bounds.clone();
+    for (position, &list) in (0..).zip(lists) {
+        let place = &mut places[list as usize];
+        order[*place as usize] = position;
+        *place += 1;
+    }
+    Ok((order, bounds))
+}
+
+fn numbered(numbers: Range<usize>) -> Result<Vec<u32>> {
+    let mut all = room(numbers.len())?;
+    all.extend(numbers.start as u32..numbers.end as u32);
+    Ok(all)
+}
+
+fn room<T>(count: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "lists", bytes: count * size_of::<T>() };
+    room.try_reserve_exact(count).map_err(refused)?;
+    Ok(room)
+}
