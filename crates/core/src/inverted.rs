@@ -323,3 +323,79 @@ fn room<T>(count: usize) -> Result<Vec<T>> {
     room.try_reserve_exact(count).map_err(refused)?;
     Ok(room)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Metric;
+    use crate::pools::Pools;
+    use crate::vectors::{Padded, Rows, Space};
+
+    const DIMENSIONS: usize = 8;
+
+    fn rows(count: usize) -> Rows {
+        let rows = Rows::new(Space::new(Metric::L2, DIMENSIONS));
+        let (mut writer, mut state) = (rows.writer(), 7u64);
+        for _ in 0..count {
+            let mut values = [0.0; DIMENSIONS];
+            values.fill_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32
+            });
+            writer.push(&values).unwrap();
+        }
+        writer.publish();
+        drop(writer);
+        rows
+    }
+
+    /// The file of the rows from 100 on, listed in steps of so many.
+    fn file(rows: RowsView<'_>, step: usize) -> InvertedFile {
+        let encoder = Encoder::train(rows, Metric::L2, rows.len());
+        let pools = Pools::new(Some(2)).unwrap();
+        let mut file = pools.write(|| InvertedFile::new(&encoder, rows, 100..100 + step)).unwrap();
+        while file.end < rows.len() {
+            file = pools.write(|| file.extended(rows, rows.len().min(file.end + step))).unwrap();
+        }
+        file
+    }
+
+    #[test]
+    fn every_row_is_in_one_list_and_a_patient_search_finds_the_nearest() {
+        let all = rows(3_000);
+        let view = all.view();
+        for step in [60, 1_000, 2_900] {
+            let file = file(view, step);
+            let mut slots: Vec<u32> = file.runs.iter().flat_map(|run| run.slots.iter().copied()).collect();
+            slots.sort_unstable();
+            assert_eq!(slots, (100..3_000).collect::<Vec<u32>>());
+            assert!(file.runs.len() < 2 * MERGED, "{} runs", file.runs.len());
+            let (mut scratch, mut row) = (Scratch::default(), Padded::default());
+            let query = view.query(7, &mut row);
+            let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
+            file.search(wanted, &mut scratch, |slot| slot % 2 == 0);
+            let mut expected = Vec::new();
+            crate::flat::scan(view, query, (100..3_000).step_by(2), |key| expected.push(key));
+            expected.sort_unstable();
+            let found: Vec<u32> = scratch.beam.keys().iter().map(|key| key.slot()).collect();
+            assert!(expected[..10].iter().all(|key| found.contains(&key.slot())), "steps of {step}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_nearer_ends() {
+        let all = rows(3_000);
+        let file = file(all.view(), 2_900);
+        let (mut scratch, mut row) = (Scratch::default(), Padded::default());
+        let query = all.view().query(7, &mut row);
+        let search = |limit: f32, patience: usize, scratch: &mut Scratch| {
+            let before = scratch.evaluations;
+            file.search(Wanted { query, k: 10, limit, kept: 26, patience }, scratch, |_| true);
+            scratch.evaluations - before
+        };
+        assert_eq!(search(f32::INFINITY, usize::MAX, &mut scratch), 2_900);
+        let some = search(f32::INFINITY, 200, &mut scratch);
+        let few = search(0.0, 200, &mut scratch);
+        assert!(few >= 200 && few < some && some < 2_000, "{few} and {some}");
+    }
+}

@@ -64,10 +64,12 @@ impl Inner {
             (false, true) if control.is_held() && control.is_due() => MigrationState::Paused,
             (false, _) => MigrationState::Exact,
         };
+        // Rows may be removed between the two looks at them.
+        let total = state.live_in(0..state.len());
         Migration {
             state: migration_state,
-            migrated: state.live_in(0..migrated),
-            total: state.live_in(0..state.len()),
+            migrated: state.live_in(0..migrated).min(total),
+            total,
             method: state.graph.load().as_deref().map(Graph::method),
             error: control.failure().map(|error| (error.code(), error.to_string())),
         }

@@ -26,7 +26,8 @@ const TOLERATED: usize = 8;
 /// where it finds less than it was to.
 const RERANKED: usize = 16;
 
-/// A search by lists ends when this many times `ef` rows in a row brought nothing.
+/// A search by lists ends when `ef` times half the root of their number, up to this many times `ef`, of rows in a row
+/// brought nothing: so it finds what a graph of as many rows would (docs/performance.md).
 const PATIENCE: usize = 200;
 
 /// What a search is asked for, checked and with its defaults filled in.
@@ -149,7 +150,7 @@ impl<'a> Reader<'a> {
             k,
             limit: scratch.top.sorted().get(k - 1).map_or(max_distance, |key| key.distance()),
             kept: k.saturating_add(k.max(RERANKED)),
-            patience: ef.saturating_mul(PATIENCE),
+            patience: ef.saturating_mul((listed.len().isqrt() / 2).min(PATIENCE)),
         };
         let accepts = |slot: u32| listed.contains(&(slot as usize)) && self.admits(slot);
         inverted.search(wanted, scratch, accepts);

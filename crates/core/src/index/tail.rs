@@ -18,24 +18,30 @@ const GATHERED: usize = 4_096;
 const OUTGROWN: usize = 4;
 
 impl Inner {
-    /// Lists what waits of `rows`, the rows that are written, of which `live` will be live; some may not be published yet.
-    /// Lists show nothing of these before that. One caller at a time.
-    pub(super) fn list_waiting(&self, state: &State, rows: RowsView<'_>, live: usize) -> Result<()> {
+    /// New lists for what waits of `rows`, the rows that are written, of which `live` will be live, if they are due. Some rows
+    /// may not be published yet. One caller at a time.
+    pub(super) fn lists_of_waiting(
+        &self,
+        state: &State,
+        rows: RowsView<'_>,
+        live: usize,
+    ) -> Result<Option<Arc<InvertedFile>>> {
         let (migrated, end) = (state.migrated(), rows.len());
         let file = state.inverted.load_full();
         let listed = file.as_ref().map_or(0, |file| file.slots().end).max(migrated);
-        if live < self.threshold() || end - listed < GATHERED {
-            return Ok(());
+        // Without a graph, and as long as nobody asked for one, answers are exact.
+        let is_wanted = self.options.auto_migrate || state.graph.load().is_some();
+        if !is_wanted || live < self.threshold() || end - listed < GATHERED {
+            return Ok(None);
         }
         let file = if let Some(file) = file.filter(|file| is_fitting(file, migrated, end)) {
             self.pools.write(|| file.extended(rows, end))?
         } else if let Some(encoder) = self.encoder_of_waiting(state, rows)? {
             self.pools.write(|| InvertedFile::new(&encoder, rows, migrated..end))?
         } else {
-            return Ok(());
+            return Ok(None);
         };
-        state.inverted.store(Some(Arc::new(file)));
-        Ok(())
+        Ok(Some(Arc::new(file)))
     }
 
     /// What makes codes of rows, if these tell them apart: the graph's, or one that is made from `rows`.
@@ -63,6 +69,13 @@ impl Inner {
 }
 
 impl State {
+    /// From here on rows are found in these lists, if there are any.
+    pub(super) fn take_lists(&self, lists: Option<Arc<InvertedFile>>) {
+        if lists.is_some() {
+            self.inverted.store(lists);
+        }
+    }
+
     /// Drops the lists if all that they hold is in the graph.
     pub(super) fn drop_lists(&self) {
         let file = self.inverted.load();

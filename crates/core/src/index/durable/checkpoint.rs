@@ -70,7 +70,7 @@ impl Inner {
         }
         let inner = Arc::clone(self);
         let body = move || {
-            crate::os::lower_thread_priority();
+            crate::os::lower_thread_priority(crate::os::Priority::Background);
             inner.checkpoint_unasked();
         };
         if thread::Builder::new().name("vicinal-checkpoint".into()).spawn(body).is_err() {

@@ -149,7 +149,7 @@ pub(super) fn load(
     work.report(Phase::Read, state.len(), state.len());
     let index = Index::assemble(options, pools, state);
     let state = index.inner().state.load();
-    index.inner().list_waiting(&state, state.rows().view(), state.live())?;
+    state.take_lists(index.inner().lists_of_waiting(&state, state.rows().view(), state.live())?);
     index.inner().migrate_in_background();
     Ok(index)
 }
