@@ -192,7 +192,7 @@ export interface IndexStats {
     live: number;
     /** Rows that were removed and still take their place. */
     removed: number;
-    /** Rows that are not in the graph and found by an exact scan. */
+    /** Live rows that are not in the graph: found by an exact scan or, where they are many, by lists. */
     tail: number;
     /** Nodes on each level of the graph, level 0 first. */
     levels: number[];
