@@ -109,6 +109,32 @@ fn filters_of_any_selectivity_keep_the_recall() {
 }
 
 #[test]
+fn filters_that_go_by_distance_keep_the_recall() {
+    let index = graph_of(&PHOTOS.base, options(), 1_000);
+    for number in [0, 10, 20] {
+        let query = PHOTOS.queries().nth(number).unwrap();
+        let rows = PHOTOS.base.chunks_exact(Photos::DIMENSIONS);
+        let distances: Vec<f64> = rows.map(|row| distance(Metric::L2, query, row)).collect();
+        let mut order: Vec<usize> = (0..index.len()).collect();
+        order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        for share in [2, 10] {
+            let count = index.len() / share;
+            for (what, admitted) in [("nearest", &order[..count]), ("farthest", &order[index.len() - count..])] {
+                let filter = index.id_set(&Ids::Keys(admitted.iter().map(|&row| row as u64).collect())).unwrap();
+                let before = index.evaluations();
+                let options = SearchOptions { filter: Some(filter), ..nearest(10, 40) };
+                let hits = index.search(query, &options).unwrap();
+                let found = hits.distances.iter().filter(|&&found| f64::from(found) <= distances[admitted[9]]).count();
+                assert!(found >= 9, "{what} in {share}: {found} of 10 found");
+                // A walk through all that is refused, with the graph's random access, would cost more than a scan.
+                let scored = index.evaluations() - before;
+                assert!(scored < count as u64, "{what} in {share}: {scored} scored");
+            }
+        }
+    }
+}
+
+#[test]
 fn removals_keep_the_recall() {
     let index = graph_of(&PHOTOS.base, options(), 1_000);
     for one_in in [2, 10] {

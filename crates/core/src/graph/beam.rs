@@ -62,22 +62,15 @@ impl Beam {
         self.cursor
     }
 
+    /// The `count`-th nearest.
+    #[inline]
+    pub(crate) fn nth(&self, count: usize) -> Option<Key> {
+        self.keys.get(count.checked_sub(1)?).copied()
+    }
+
     /// Nearest first; marked ones were expanded.
     pub(crate) fn keys(&self) -> &[Key] {
         &self.keys
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.keys.len() == self.capacity
-    }
-
-    /// What a key must not exceed to be taken in.
-    #[inline]
-    pub(crate) fn bound(&self) -> Key {
-        match self.keys.last() {
-            Some(&last) if self.is_full() => last,
-            _ => Key::MAX,
-        }
     }
 }
 

@@ -101,17 +101,12 @@ impl<'a> LinksView<'a> {
 pub(crate) struct List<'a>(&'a [AtomicU32]);
 
 impl List<'_> {
-    /// Puts the nodes that it leads to in `links`. What their rows hold is visible from then on.
+    /// Puts the nodes that it leads to in `links`, and `u32::MAX`, which is no node, for each free place. What their rows
+    /// hold is visible from then on.
     #[inline]
     pub(crate) fn read(self, links: &mut Vec<u32>) {
         links.clear();
-        links.extend(
-            self.0
-                .iter()
-                .map(|link| link.load(Ordering::Relaxed))
-                .take_while(|&link| link != 0)
-                .map(|link| Link(link).node()),
-        );
+        links.extend(self.0.iter().map(|link| (link.load(Ordering::Relaxed) & !Link::KEPT).wrapping_sub(1)));
         // Pairs with the release of `write`: whoever wrote a link had seen its target's row.
         fence(Ordering::Acquire);
     }

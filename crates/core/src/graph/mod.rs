@@ -190,6 +190,10 @@ pub(crate) struct GraphView<'a> {
 }
 
 impl<'a> GraphView<'a> {
+    pub(crate) fn m(&self) -> usize {
+        self.m
+    }
+
     pub(crate) fn entry(&self) -> Option<Entry> {
         self.entry
     }

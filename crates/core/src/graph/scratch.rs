@@ -51,9 +51,46 @@ impl Visited {
         first
     }
 
+    /// Keeps those of `nodes` that are below `limit` and met for the first time. It has no branches, which nobody could
+    /// foresee.
+    #[inline]
+    pub(crate) fn retain_new(&mut self, nodes: &mut Vec<u32>, limit: usize) {
+        let Self { words, touched } = self;
+        let Some(last) = words.len().checked_sub(1) else {
+            return nodes.clear();
+        };
+        let (mut kept, mut place) = (0, touched.len());
+        touched.resize(place + nodes.len(), 0);
+        for position in 0..nodes.len() {
+            let node = nodes[position];
+            let is_node = (node as usize) < limit;
+            let index = (node as usize / 64).min(last);
+            let (word, bit) = (words[index], u64::from(is_node) << (node % 64));
+            let is_new = is_node && word & bit == 0;
+            words[index] = word | bit;
+            touched[place] = index as u32;
+            place += usize::from(is_new && word == 0);
+            nodes[kept] = node;
+            kept += usize::from(is_new);
+        }
+        touched.truncate(place);
+        nodes.truncate(kept);
+    }
+
+    /// Keeps those of `nodes` that are below `limit` and were not met.
+    pub(crate) fn retain_unmet(&self, nodes: &mut Vec<u32>, limit: usize) {
+        let mut kept = 0;
+        for position in 0..nodes.len() {
+            let node = nodes[position];
+            nodes[kept] = node;
+            kept += usize::from((node as usize) < limit && !self.contains(node));
+        }
+        nodes.truncate(kept);
+    }
+
     #[inline]
     pub(crate) fn contains(&self, node: u32) -> bool {
-        self.words[node as usize / 64] >> (node % 64) & 1 == 1
+        self.words.get(node as usize / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
     }
 }
 
@@ -64,7 +101,7 @@ pub(crate) struct Scratch {
     pub(crate) beam: Beam,
     /// Nodes to expand, nearest first: a filtered search cannot bound them as a beam does.
     pub(crate) frontier: BinaryHeap<Reverse<Key>>,
-    /// Neighbors of the node being expanded, and of theirs.
+    /// Neighbors of the node being expanded, and of the one that comes next.
     pub(crate) neighbors: Vec<u32>,
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,

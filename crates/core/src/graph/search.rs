@@ -10,18 +10,9 @@ use crate::topk::Key;
 /// An inserted key this close to the cursor will be expanded soon: its list is worth prefetching.
 const PREFETCH_WITHIN: usize = 2;
 
-/// Neighbors of which fewer than one in this many pass a filter are bridged: their neighbors are looked at instead.
-const BRIDGE_BELOW: usize = 4;
-
 /// Which nodes a search may return.
 pub(crate) trait Accept {
     fn accepts(&self, node: u32) -> bool;
-}
-
-impl<F: Fn(u32) -> bool> Accept for F {
-    fn accepts(&self, node: u32) -> bool {
-        self(node)
-    }
 }
 
 impl GraphView<'_> {
@@ -82,7 +73,10 @@ impl GraphView<'_> {
             };
             list.read(&mut scratch.neighbors);
             let Scratch { neighbors, visited, .. } = scratch;
-            neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
+            visited.retain_new(neighbors, limit);
+            if level == 0 {
+                self.prefetch_next(scratch);
+            }
             self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
@@ -96,19 +90,30 @@ impl GraphView<'_> {
         Ok(())
     }
 
-    /// The nearest `ef` nodes on level 0 that `accept` takes, in `scratch.beam`. All nodes are walked through; where
-    /// most are refused (`bridge`), those are stepped over to their own neighbors, and only accepted ones are scored
-    /// (ACORN, arXiv 2403.04871, section 5).
+    /// Asks for the codes of those that the node which comes next leads to; its list was asked for before.
+    #[inline]
+    fn prefetch_next(&self, scratch: &mut Scratch) {
+        let Scratch { beam, second, visited, .. } = scratch;
+        if let Some(next) = beam.peek() {
+            self.base.list(next.slot() as usize).read(second);
+            visited.retain_unmet(second, self.limit());
+            second.iter().for_each(|&node| self.points.prefetch(node));
+        }
+    }
+
+    /// The nearest `ef` nodes on level 0 that `accept` takes, in `scratch.beam`; all nodes are walked through, nearest
+    /// first. Once it has expanded `ef` of them, the nearest `enough` are. Whether it came to an end before it had scored
+    /// more than `budget`.
     pub(crate) fn search_accepted(
         &self,
         target: Target<'_>,
         start: Key,
-        ef: usize,
+        (ef, enough, budget): (usize, usize, usize),
         accept: &impl Accept,
-        bridge: bool,
         scratch: &mut Scratch,
-    ) -> Result<()> {
-        scratch.visited.reset(self.limit())?;
+    ) -> Result<bool> {
+        let limit = self.limit();
+        scratch.visited.reset(limit)?;
         scratch.beam.reset(ef);
         scratch.frontier.clear();
         scratch.visited.insert(start.slot());
@@ -116,15 +121,27 @@ impl GraphView<'_> {
         if accept.accepts(start.slot()) {
             scratch.beam.insert(start);
         }
+        let (mut expanded, mut scored) = (0, 0);
         while let Some(Reverse(key)) = scratch.frontier.pop() {
-            if key > scratch.beam.bound() {
+            let nth = if expanded < ef { ef } else { enough };
+            if scratch.beam.nth(nth).is_some_and(|bound| key > bound) {
                 break;
             }
-            self.gather(key.slot(), accept, bridge, scratch);
+            if scored > budget {
+                return Ok(false);
+            }
+            expanded += 1;
+            if let Some(Reverse(next)) = scratch.frontier.peek() {
+                self.base.prefetch(next.slot() as usize);
+            }
+            let Scratch { neighbors, visited, .. } = scratch;
+            self.base.list(key.slot() as usize).read(neighbors);
+            visited.retain_new(neighbors, limit);
+            scored += neighbors.len();
             self.score_neighbors(target, scratch);
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
-                if key < scratch.beam.bound() {
+                if scratch.beam.nth(nth).is_none_or(|bound| key < bound) {
                     scratch.frontier.push(Reverse(key));
                     if accept.accepts(node) {
                         scratch.beam.insert(key);
@@ -132,35 +149,7 @@ impl GraphView<'_> {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// The unvisited nodes to score after `node`, in `scratch.neighbors`.
-    fn gather(&self, node: u32, accept: &impl Accept, bridge: bool, scratch: &mut Scratch) {
-        let Scratch { neighbors, second, visited, .. } = scratch;
-        let limit = self.limit();
-        self.base.list(node as usize).read(neighbors);
-        neighbors.retain(|&node| (node as usize) < limit && visited.insert(node));
-        let accepted = neighbors.iter().filter(|&&node| accept.accepts(node)).count();
-        if !bridge || accepted * BRIDGE_BELOW >= neighbors.len() {
-            return;
-        }
-        let first = neighbors.len();
-        for position in 0..first {
-            let node = neighbors[position];
-            if accept.accepts(node) {
-                neighbors.push(node);
-                continue;
-            }
-            self.base.list(node as usize).read(second);
-            for &node in second.iter() {
-                if (node as usize) < limit && !visited.contains(node) && accept.accepts(node) {
-                    visited.insert(node);
-                    neighbors.push(node);
-                }
-            }
-        }
-        neighbors.drain(..first);
+        Ok(true)
     }
 
     /// `scratch.neighbors` with their distances.

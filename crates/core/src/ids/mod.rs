@@ -2,11 +2,13 @@
 
 mod map;
 mod set;
+mod slots;
 mod store;
 
 pub(crate) use map::{IdHash, IdMap};
 pub use set::IdSet;
 pub(crate) use set::Slots;
+pub(crate) use slots::SlotSet;
 pub(crate) use store::{IdStore, IdWriter};
 
 use std::collections::TryReserveError;

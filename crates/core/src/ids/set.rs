@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
-use roaring::RoaringBitmap;
 use rustc_hash::FxBuildHasher;
 
+use super::slots::SlotSet;
 use super::{Id, Ids};
 use crate::error::{Error, Result};
 use crate::index::State;
@@ -35,11 +35,11 @@ struct Synced {
     generation: u64,
     /// Slots below it were looked at.
     upto: usize,
-    slots: RoaringBitmap,
+    slots: SlotSet,
 }
 
 /// The slots of a set, for the length of a search.
-pub(crate) type Slots<'a> = parking_lot::MappedRwLockReadGuard<'a, RoaringBitmap>;
+pub(crate) type Slots<'a> = parking_lot::MappedRwLockReadGuard<'a, SlotSet>;
 
 impl std::fmt::Debug for IdSet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +53,8 @@ impl IdSet {
         let members = Members::of(ids)?;
         // The length first: what is published after it is found when the set is synced.
         let upto = state.len();
-        let slots = ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto).collect();
+        let slots = ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto);
+        let slots = SlotSet::of(slots, upto)?;
         let slots = RwLock::new(Synced { generation: state.generation(), upto, slots });
         Ok(Self(Arc::new(Inner { members, slots, owner })))
     }
@@ -83,12 +84,12 @@ impl IdSet {
         let mut synced = self.0.slots.write();
         if !is_current(&synced) {
             if synced.generation != state.generation() {
-                *synced = Synced { generation: state.generation(), upto: 0, slots: RoaringBitmap::new() };
+                *synced = Synced { generation: state.generation(), upto: 0, slots: SlotSet::default() };
             }
             let new = synced.upto as u32..len as u32;
-            synced.slots.extend(new.filter(|&slot| self.0.members.contains(state.id(slot))));
+            synced.slots.extend(new.filter(|&slot| self.0.members.contains(state.id(slot))), len)?;
             synced.upto = len;
-            synced.forget_removed(state, self.len());
+            synced.forget_removed(state, self.len())?;
         }
         Ok(RwLockReadGuard::map(parking_lot::RwLockWriteGuard::downgrade(synced), |synced| &synced.slots))
     }
@@ -97,11 +98,12 @@ impl IdSet {
 impl Synced {
     /// Drops the slots of rows that were removed or replaced, once there are more of them than of `members`: each member
     /// has one slot at most that is live.
-    fn forget_removed(&mut self, state: &State, members: usize) {
+    fn forget_removed(&mut self, state: &State, members: usize) -> Result<()> {
         if self.slots.len() > 2 * members as u64 {
             let removed = state.removed.view();
-            self.slots = self.slots.iter().filter(|&slot| !removed.get(slot)).collect();
+            self.slots = SlotSet::of(self.slots.iter().filter(|&slot| !removed.get(slot)), self.upto)?;
         }
+        Ok(())
     }
 }
 

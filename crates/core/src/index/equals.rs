@@ -110,6 +110,11 @@ impl Equals {
         self.leading.view()
     }
 
+    /// Whether any live slot follows a leader.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.following.load(Ordering::Relaxed) > 0
+    }
+
     /// The live slots that follow `leader`, in insertion order, as long as `visit` returns true.
     pub(crate) fn visit_group(&self, leader: u32, mut visit: impl FnMut(u32) -> bool) {
         if let Some(group) = self.groups.read().get(&leader) {

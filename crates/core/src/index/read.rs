@@ -9,7 +9,7 @@ use super::reader::{Reader, Request};
 use super::state::State;
 use crate::error::{Error, Result};
 use crate::graph::Scratch;
-use crate::ids::{Id, IdSet, Ids, Slots};
+use crate::ids::{Id, IdSet, Ids, SlotSet, Slots};
 use crate::options::{IdType, SearchOptions};
 use crate::topk::Key;
 use crate::vectors::Padded;
@@ -169,7 +169,7 @@ impl Inner {
         &self,
         options: &SearchOptions,
         len: usize,
-        filter: Option<&'a roaring::RoaringBitmap>,
+        filter: Option<&'a SlotSet>,
         excluded: Option<u32>,
     ) -> Request<'a> {
         let all = options.k == usize::MAX;

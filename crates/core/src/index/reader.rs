@@ -2,22 +2,19 @@
 
 use std::ops::Range;
 
-use roaring::RoaringBitmap;
-
 use super::state::{Snapshot, State};
 use crate::bits::BitsView;
 use crate::error::Result;
 use crate::flat;
 use crate::graph::{Accept, Graph, GraphView, Scratch, Target};
+use crate::ids::SlotSet;
 use crate::inverted::{InvertedFile, Wanted};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
-/// A filter that lets fewer rows than this many times `ef` through is answered by scanning them.
-const SCAN_FILTERED: usize = 64;
-
-/// A filter that lets fewer than one row in this many through is searched by stepping over the others.
-const BRIDGE_BELOW: usize = 4;
+/// A search that must leave nodes out is given up once it has scored as many as this part of those that it may return,
+/// and half as many again as was expected: to scan is not much slower then.
+const BUDGET: usize = 4;
 
 /// Up to one place in this many of a beam may be taken by removed rows before the search is made anew without them.
 const TOLERATED: usize = 8;
@@ -25,6 +22,9 @@ const TOLERATED: usize = 8;
 /// The nearest `2 · k`, and at least `k` and this many, of what the graph finds by codes are compared by their rows; all,
 /// where it finds less than it was to.
 const RERANKED: usize = 16;
+
+/// Lists are looked through from this many times `ef` rows that are allowed on; fewer are scanned.
+const LISTED_FROM: usize = 64;
 
 /// A search by lists ends when `ef` times half the root of their number, up to this many times `ef`, of rows in a row
 /// brought nothing: so it finds what a graph of as many rows would (docs/performance.md).
@@ -39,9 +39,23 @@ pub(crate) struct Request<'a> {
     /// +Infinity if none was given.
     pub(crate) max_distance: f32,
     /// Only these slots.
-    pub(crate) filter: Option<&'a RoaringBitmap>,
+    pub(crate) filter: Option<&'a SlotSet>,
     /// Not this one.
     pub(crate) excluded: Option<u32>,
+}
+
+/// How a search goes that must leave nodes out.
+///
+/// It walks through all nodes and keeps those that it may return. With a share p of them allowed, a beam of `ef` would
+/// lead it through ef / p nodes, many more than without a filter, and would find more than is asked for. With
+/// √p · `ef` of them its recall is that of an unfiltered search with `ef`, or above it, if only it walks as far as that
+/// one (docs/performance.md). About M nodes are scored for each that it walks through.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Allowed nodes that are enough.
+    enough: usize,
+    /// Nodes scored after which it is given up: what is allowed lies far from the query, or is cut off from it.
+    budget: usize,
 }
 
 pub(crate) struct Reader<'a> {
@@ -49,8 +63,8 @@ pub(crate) struct Reader<'a> {
     state: &'a State,
     rows: RowsView<'a>,
     removed: BitsView<'a>,
-    /// Leaders of equal rows.
-    leading: BitsView<'a>,
+    /// Leaders of equal rows, if there are any such rows.
+    leading: Option<BitsView<'a>>,
     graph: Option<GraphView<'a>>,
     /// Slots below it are served by the graph, those from it on by lists or by the scan.
     migrated: usize,
@@ -75,7 +89,7 @@ impl<'a> Reader<'a> {
         let migrated = if graph.is_some() { migrated } else { 0 };
         let removed = state.removed.view();
         let has_removed = live < rows.len();
-        let leading = state.equals.leading();
+        let leading = state.equals.has_groups().then(|| state.equals.leading());
         Self { request, state, rows, removed, leading, graph, migrated, inverted, has_removed }
     }
 
@@ -115,10 +129,16 @@ impl<'a> Reader<'a> {
         candidates.filter(move |&slot| !self.removed.get(slot) && Some(slot) != excluded)
     }
 
+    #[inline]
     fn admits(&self, slot: u32) -> bool {
-        !self.removed.get(slot)
+        self.request.filter.is_none_or(|filter| filter.contains(slot))
+            && !self.removed.get(slot)
             && Some(slot) != self.request.excluded
-            && self.request.filter.is_none_or(|filter| filter.contains(slot))
+    }
+
+    #[inline]
+    fn leads(&self, slot: u32) -> bool {
+        self.leading.is_some_and(|leading| leading.get(slot))
     }
 
     fn scan(&self, query: Query<'_>, slots: Range<usize>, scratch: &mut Scratch) {
@@ -135,9 +155,9 @@ impl<'a> Reader<'a> {
         let (start, end) = (self.migrated, self.rows.len());
         let slots = self.inverted.map_or(start..start, InvertedFile::slots);
         let slots = slots.start.clamp(start, end)..slots.end.clamp(start, end);
-        let filtered = |filter: &RoaringBitmap| filter.range_cardinality(slots.start as u32..slots.end as u32) as usize;
+        let filtered = |filter: SlotSet<'_>| filter.count(slots.start as u32..slots.end as u32);
         let allowed = self.request.filter.map_or(slots.len(), filtered);
-        if allowed < SCAN_FILTERED * self.request.ef { start..start } else { slots }
+        if allowed < LISTED_FROM * self.request.ef { start..start } else { slots }
     }
 
     fn search_lists(&self, query: Query<'_>, listed: Range<usize>, scratch: &mut Scratch) {
@@ -163,19 +183,18 @@ impl<'a> Reader<'a> {
     }
 
     fn search_graph(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
-        let Request { ef, filter, .. } = self.request;
-        let allowed = filter.map_or(self.migrated, |filter| filter.range_cardinality(..self.migrated as u32) as usize);
-        let graph = self.graph.filter(|_| allowed >= SCAN_FILTERED * ef || filter.is_none());
+        let live = self.state.live().min(self.migrated);
+        let allowed = self.request.filter.map_or(live, |filter| filter.count(0..self.migrated as u32));
+        let walk = self.walk(allowed);
         let mut buffer = std::mem::take(&mut scratch.weights);
-        let is_found = match graph {
-            Some(graph) => {
+        let is_found = match self.graph {
+            Some(graph) if walk.is_some() || self.request.filter.is_none() => {
                 let target = graph.points().foreign(query, &mut buffer);
-                self.is_found(&graph, (query, target), allowed, scratch)?
+                self.is_found(&graph, (query, target), walk, scratch)?
             }
-            None => false,
+            _ => false,
         };
         scratch.weights = buffer;
-        // A filter can cut the accepted nodes off from each other. Rather than answer with too few, look at all.
         if !is_found {
             scratch.top.reset(self.request.k.min(self.rows.len()));
             self.scan(query, 0..self.migrated, scratch);
@@ -183,12 +202,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether the graph found as many as are wanted, or as there are.
+    /// How to look for nearest nodes among about `allowed` that may be returned; `None` if it is faster to scan them.
+    fn walk(&self, allowed: usize) -> Option<Walk> {
+        let Request { k, ef, .. } = self.request;
+        let share = allowed as f64 / self.migrated.max(1) as f64;
+        let enough = ((ef as f64 * share.sqrt()).ceil() as usize).max(k);
+        let scored = (self.graph?.m() * enough) as f64 / share;
+        let budget = ((1.5 * scored) as usize).max(allowed / BUDGET);
+        (scored < allowed as f64).then_some(Walk { enough, budget })
+    }
+
+    /// Whether the graph found as many as are wanted.
     fn is_found(
         &self,
         graph: &GraphView<'_>,
         (query, target): (Query<'_>, Target<'_>),
-        allowed: usize,
+        walk: Option<Walk>,
         scratch: &mut Scratch,
     ) -> Result<bool> {
         let Request { k, ef, filter, .. } = self.request;
@@ -199,14 +228,16 @@ impl<'a> Reader<'a> {
         if filter.is_none() {
             graph.search_level(target, &[start], 0, ef, scratch, |_| ())?;
             let is_clear = !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED;
-            if is_clear && self.collect(graph, query, scratch) >= k.min(allowed) {
+            if is_clear && self.collect(graph, query, scratch) >= k {
                 return Ok(true);
             }
             scratch.top.reset(k.min(self.rows.len()));
         }
-        let bridge = allowed * BRIDGE_BELOW < self.migrated;
-        graph.search_accepted(target, start, ef, self, bridge, scratch)?;
-        Ok(self.collect(graph, query, scratch) >= k.min(allowed))
+        let Some(Walk { enough, budget }) = walk else {
+            return Ok(false);
+        };
+        let has_ended = graph.search_accepted(target, start, (ef, enough, budget), self, scratch)?;
+        Ok(has_ended && self.collect(graph, query, scratch) >= k)
     }
 
     /// How many nodes of the beam may be returned.
@@ -243,7 +274,7 @@ impl<'a> Reader<'a> {
                 usize::from(counts)
             };
             found += push(leader);
-            if self.leading.get(leader) {
+            if self.leads(leader) {
                 // A group is in insertion order: when so many of it counted, the others would not be returned.
                 let enough = found + k;
                 self.state.equals.visit_group(leader, |slot| {
@@ -265,7 +296,7 @@ impl Accept for Reader<'_> {
 impl Reader<'_> {
     /// Whether `slot`, or one that equals it, may be returned.
     fn accepts_slot(&self, slot: u32) -> bool {
-        self.admits(slot) || (self.leading.get(slot) && self.accepts_group(slot))
+        self.admits(slot) || (self.leads(slot) && self.accepts_group(slot))
     }
 
     #[cold]
