@@ -33,6 +33,11 @@ test('every error says what it got and what it expected, and leaves the index as
     [() => index.add([3], [[1, 1], [1, 1]]), 'ERR_INVALID_ARGUMENT', 'ids.length: got 1, expected the number of vectors, 2'], // prettier-ignore
     [() => index.add([3, 0.5], [[1, 1], [1, 1]]), 'ERR_INVALID_ARGUMENT', 'ids: got 0.5 in row 1, expected a safe integer'], // prettier-ignore
     [() => index.search([1, 1], { k: 0 }), 'ERR_INVALID_ARGUMENT', /^k: got 0, expected a whole number/],
+    [
+      () => index.search([1, 1], { recall: 0.9, ef: 10 }),
+      'ERR_INVALID_ARGUMENT',
+      /^recall: got 0\.9, expected none where ef/,
+    ],
     [() => index.search([1, 1], { ef: 1.5 }), 'ERR_INVALID_ARGUMENT', /^ef: got 1\.5, expected a whole number/],
     [() => index.searchById(77), 'ERR_INVALID_ARGUMENT', /^id: got 77, expected /],
   ] as const

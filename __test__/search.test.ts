@@ -71,6 +71,7 @@ test('searchById leaves the row itself out, but not its equals', async (t) => {
 const wrong: [string, unknown[]][] = [
   ['k', [0, -1, 1.5, NaN, '10', null, true, 10n, -Infinity, Infinity, 2 ** 53]],
   ['ef', [0, -1, 1.5, NaN, '10', null, Infinity, {}]],
+  ['recall', [0, -0.1, 1.5, NaN, Infinity, '0.9', null]],
   ['exact', [0, 1, 'true', null]],
   ['maxDistance', [NaN, '1', null, 1n]],
   ['signal', [null, {}, 'abort', 5]],

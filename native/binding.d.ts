@@ -45,8 +45,8 @@ export declare class NativeIndex {
   verify(token: Token, samples: number, k: number, ef: number, progress: boolean): void
   /**
    * A function that searches by what lies in `memory`, writes ids (of numbers the bits) and distances there, and
-   * returns how many. Not for ids of strings. `memory` is `[k, ef, exact, maxDistance]`, the room for hits, ids,
-   * distances (f32), the query (f32).
+   * returns how many. Not for ids of strings. `memory` is `[k, ef, recall, exact, maxDistance]`, the room for hits,
+   * ids, distances (f32), the query (f32).
    *
    * What this does without costs as much as the rest of a call: a method, whose `this` has to be found, and an
    * array for each of these.

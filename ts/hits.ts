@@ -16,7 +16,7 @@ export function toHits<I extends Id>([ids, distances]: NativeHits, count = dista
 }
 
 /** Places of a search's memory: what it is asked for, and for how many hits there is room. */
-const REQUEST = 4
+const REQUEST = 5
 const HEADER = REQUEST + 1
 
 /**
@@ -48,13 +48,14 @@ export class Scratch {
     return this.#query
   }
 
-  /** `[k, ef, exact, maxDistance]`, good for the next native call. */
-  request({ k, ef, exact, maxDistance }: CheckedSearch): Float64Array {
+  /** `[k, ef, recall, exact, maxDistance]`, good for the next native call. */
+  request({ k, ef, recall, exact, maxDistance }: CheckedSearch): Float64Array {
     const request = this.#request
     request[0] = k
     request[1] = ef
-    request[2] = exact ? 1 : 0
-    request[3] = maxDistance
+    request[2] = recall
+    request[3] = exact ? 1 : 0
+    request[4] = maxDistance
     return request
   }
 

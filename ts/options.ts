@@ -14,6 +14,8 @@ export interface CheckedSearch extends CheckedWork {
   k: number
   /** 0: the index's own. */
   ef: number
+  /** 0: none. */
+  recall: number
   exact: boolean
   /** NaN: none. */
   maxDistance: number
@@ -28,14 +30,14 @@ const indexNames = names(
   'dimensions metric idType dtype m efConstruction ef threshold chunkSize migration threads seed capacity',
 )
 const openNames = new Set([...indexNames, 'durability', 'readOnly'])
-const searchNames = names('k ef exact maxDistance filter signal')
-const batchNames = names('k ef exact maxDistance filter signal onProgress')
+const searchNames = names('k ef recall exact maxDistance filter signal')
+const batchNames = names('k ef recall exact maxDistance filter signal onProgress')
 const workNames = names('signal onProgress')
 const verifyNames = names('samples k ef signal onProgress')
 const loadNames = names('threads idType signal onProgress')
 
 const noWork: CheckedWork = { signal: undefined, onProgress: undefined }
-const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, exact: false, maxDistance: NaN, filter: undefined }
+const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, recall: 0, exact: false, maxDistance: NaN, filter: undefined } // prettier-ignore
 
 export function checkIndexOptions(options: unknown): NativeOptions {
   const given = checkObject('options', options, indexNames)
@@ -116,18 +118,28 @@ export function checkPath(path: unknown, name = 'path'): string {
 }
 
 function readSearch(given: Given, onProgress: CheckedWork['onProgress']): CheckedSearch {
-  const { k, ef, exact = false, maxDistance, filter, signal } = given
+  const { k, ef, recall, exact = false, maxDistance, filter, signal } = given
   if (typeof exact !== 'boolean') throw invalidArgument('exact', exact, 'a boolean')
   const bound = checkMaxDistance(maxDistance)
   return {
     k: k === Infinity && bound !== undefined ? Infinity : checkK(k),
     ef: checkWhole('ef', ef, 1, maxSafe) ?? 0,
+    recall: checkRecall(recall, ef) ?? 0,
     exact,
     maxDistance: bound ?? NaN,
     filter,
     signal: checkSignal(signal),
     onProgress,
   }
+}
+
+function checkRecall(recall: unknown, ef: unknown): number | undefined {
+  if (recall === undefined) return undefined
+  if (typeof recall !== 'number' || !(recall > 0 && recall <= 1)) {
+    throw invalidArgument('recall', recall, 'a number above 0, at most 1')
+  }
+  if (ef !== undefined) throw invalidArgument('recall', recall, 'none where ef is given')
+  return recall
 }
 
 function checkMaxDistance(maxDistance: unknown): number | undefined {

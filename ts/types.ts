@@ -136,6 +136,12 @@ export interface SearchOptions<I> {
   k?: number | undefined
   /** Size of the candidate list, at least 1, then raised to `k`. The index's own by default. */
   ef?: number | undefined
+  /**
+   * The share of the true neighbors to find, above 0 and at most 1, instead of `ef`. The index then takes `ef` from a
+   * table that it measures on its own rows, in the background, from the first such search on; until the table is there,
+   * it takes one that suffices for hard data. 1 is `exact`.
+   */
+  recall?: number | undefined
   /** Compare with every row instead of asking the graph. */
   exact?: boolean | undefined
   /** Only neighbors whose distance is at most this. */

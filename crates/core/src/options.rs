@@ -202,6 +202,10 @@ pub struct SearchOptions {
     pub k: usize,
     /// Size of the candidate list, raised to `k`. `None`: the index's default.
     pub ef: Option<usize>,
+    /// The share of the true neighbors to find, more than 0 and at most 1, instead of `ef`: this is then taken from a table
+    /// that the index measures on its own rows, in the background, from the first such search on. Until it is there, `ef`
+    /// is one that suffices for hard data. 1 is `exact`.
+    pub recall: Option<f64>,
     /// Scan every row instead of asking the graph.
     pub exact: bool,
     /// Only neighbors at most this far.

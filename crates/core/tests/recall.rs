@@ -76,6 +76,34 @@ fn a_migration_does_not_lower_the_recall() {
     }
 }
 
+#[test]
+fn a_recall_that_is_asked_for_is_reached() {
+    let index = graph_of(&PHOTOS.base, options(), 1_000);
+    let query = PHOTOS.queries().next().unwrap();
+    let scored = |options: SearchOptions| {
+        let before = index.evaluations();
+        index.search(query, &options).unwrap();
+        index.evaluations() - before
+    };
+    let asking = |recall| SearchOptions { k: 10, recall: Some(recall), ..SearchOptions::default() };
+    // Before anything is measured `ef` is 20 for this.
+    let guessed = scored(nearest(10, 20));
+    let start = std::time::Instant::now();
+    while scored(asking(0.5)) >= guessed {
+        assert!(start.elapsed().as_secs() < 120, "nothing was measured");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for wanted in [0.9, 0.95, 0.99, 1.0] {
+        let hits = index.search_batch(PHOTOS.queries.clone(), &asking(wanted), &Work::default()).unwrap();
+        let answers = hits.distances.chunks(10).enumerate();
+        let sum: f64 = answers.map(|(number, found)| PHOTOS.recall(number, 10, found)).sum();
+        let reached = sum / PHOTOS.queries().len() as f64;
+        assert!(reached >= wanted - 0.01, "asked for {wanted}: {reached}");
+        assert!(wanted < 1.0 || reached == 1.0, "1 is exact: {reached}");
+    }
+    assert!(scored(asking(0.9)) < scored(nearest(10, 200)), "no more than is needed");
+}
+
 /// recall@10 of `index` among the rows that `is_admitted` takes, by which the index filters, or which it holds alone.
 fn recall_among(index: &Index, filter: Option<IdSet>, is_admitted: impl Fn(usize) -> bool) -> f64 {
     let queries: Vec<&[f32]> = PHOTOS.queries().step_by(10).collect();

@@ -18,11 +18,12 @@ pub struct NativeIdSet {
     set: IdSet,
 }
 
-/// What a search is asked for: `[k, ef, exact, maxDistance]`, one array because reading an object's
-/// properties would cost more. `ef` 0 is the index's own, `maxDistance` NaN is none.
+/// What a search is asked for: `[k, ef, recall, exact, maxDistance]`, one array because reading an object's
+/// properties would cost more. `ef` 0 is the index's own, `recall` 0 and `maxDistance` NaN are none.
 struct Request {
     k: usize,
     ef: Option<usize>,
+    recall: Option<f64>,
     exact: bool,
     max_distance: Option<f32>,
 }
@@ -37,8 +38,8 @@ enum Filter {
 #[napi]
 impl NativeIndex {
     /// A function that searches by what lies in `memory`, writes ids (of numbers the bits) and distances there, and
-    /// returns how many. Not for ids of strings. `memory` is `[k, ef, exact, maxDistance]`, the room for hits, ids,
-    /// distances (f32), the query (f32).
+    /// returns how many. Not for ids of strings. `memory` is `[k, ef, recall, exact, maxDistance]`, the room for hits,
+    /// ids, distances (f32), the query (f32).
     ///
     /// What this does without costs as much as the rest of a call: a method, whose `this` has to be found, and an
     /// array for each of these.
@@ -189,20 +190,22 @@ impl NativeIdSet {
 
 impl Request {
     fn new(values: &Values<'_>) -> Result<Self> {
-        let &Values::F64(&[k, ef, exact, max_distance]) = values else {
-            return Err(Error::Internal("a search's request is no [k, ef, exact, maxDistance]".into()));
+        let &Values::F64(&[k, ef, recall, exact, max_distance]) = values else {
+            return Err(Error::Internal("a search's request is no [k, ef, recall, exact, maxDistance]".into()));
         };
         Ok(Self {
             // Infinity becomes `usize::MAX`, which is how the core says it.
             k: k as usize,
             ef: (ef > 0.0).then_some(ef as usize),
+            recall: (recall > 0.0).then_some(recall),
             exact: exact != 0.0,
             max_distance: (!max_distance.is_nan()).then(|| at_most(max_distance)),
         })
     }
 
     fn options(&self, filter: Option<IdSet>) -> SearchOptions {
-        SearchOptions { k: self.k, ef: self.ef, exact: self.exact, max_distance: self.max_distance, filter }
+        let &Self { k, ef, recall, exact, max_distance } = self;
+        SearchOptions { k, ef, recall, exact, max_distance, filter }
     }
 }
 

@@ -129,13 +129,13 @@ fn room<T>(values: usize) -> vicinal_core::Result<Vec<T>> {
 impl<'a> Memory<'a> {
     pub(crate) fn parts(self, dimensions: usize) -> vicinal_core::Result<Parts<'a>> {
         let too_small = || vicinal_core::Error::Internal("a search's memory is smaller than it says".into());
-        let (header, rest) = self.0.split_at_mut_checked(5).ok_or_else(too_small)?;
-        let room = header[4] as usize;
+        let (header, rest) = self.0.split_at_mut_checked(6).ok_or_else(too_small)?;
+        let room = header[5] as usize;
         let (ids, rest) = rest.split_at_mut_checked(room).ok_or_else(too_small)?;
         let (distances, query) = rest.split_at_mut_checked(room.div_ceil(2)).ok_or_else(too_small)?;
         let query = bytemuck::cast_slice(query).get(..dimensions).ok_or_else(too_small)?;
         let (ids, distances) = (bytemuck::cast_slice_mut(ids), bytemuck::cast_slice_mut(distances));
-        Ok(Parts { request: &header[..4], ids, distances, query })
+        Ok(Parts { request: &header[..5], ids, distances, query })
     }
 }
 

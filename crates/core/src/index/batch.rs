@@ -61,6 +61,7 @@ impl Inner {
     ) -> Result<BatchHits> {
         let state = Guard::into_inner(self.open()?);
         self.check_search(options)?;
+        self.prepare(options);
         let dimensions = self.options.dimensions;
         if !queries.len().is_multiple_of(dimensions) {
             let expected = format!("a multiple of {dimensions}");
@@ -159,7 +160,7 @@ impl Job {
         let Self { inner, state, options, work, .. } = self;
         let len = state.len();
         let filter = inner.filter_slots(state, options, len)?;
-        let request = inner.request(options, len, filter.as_deref(), None);
+        let request = inner.request(state, options, len, filter.as_deref(), None);
         let snapshot = state.snapshot();
         let reader = Reader::new(state, &snapshot, request, inner.threshold());
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();

@@ -2,6 +2,7 @@
 
 mod batch;
 mod durable;
+mod efs;
 mod equals;
 mod failpoints;
 mod hash;

@@ -97,6 +97,7 @@ impl Inner {
     ) -> Result<R> {
         let state = self.open()?;
         self.check_search(options)?;
+        self.prepare(options);
         let _passage = self.pools.enter();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
@@ -130,7 +131,7 @@ impl Inner {
         };
         let len = state.len();
         let filter = self.filter_slots(state, options, len)?;
-        let request = self.request(options, len, filter.as_deref(), excluded);
+        let request = self.request(state, options, len, filter.as_deref(), excluded);
         let snapshot = state.snapshot();
         let reader = Reader::new(state, &snapshot, request, self.threshold());
         reader.nearest(reader.rows().foreign(query), scratch)
@@ -142,6 +143,12 @@ impl Inner {
         };
         whole("k", options.k)?;
         options.ef.map_or(Ok(()), |ef| whole("ef", ef))?;
+        if let Some(recall) = options.recall.filter(|recall| !(*recall > 0.0 && *recall <= 1.0)) {
+            return Err(Error::argument("recall", recall, "a number above 0, at most 1"));
+        }
+        if let (Some(recall), Some(_)) = (options.recall, options.ef) {
+            return Err(Error::argument("recall", recall, "either ef or recall"));
+        }
         if options.max_distance.is_some_and(f32::is_nan) {
             return Err(Error::argument("maxDistance", "NaN", "a number"));
         }
@@ -167,6 +174,7 @@ impl Inner {
 
     pub(super) fn request<'a>(
         &self,
+        state: &State,
         options: &SearchOptions,
         len: usize,
         filter: Option<&'a SlotSet>,
@@ -174,10 +182,12 @@ impl Inner {
     ) -> Request<'a> {
         let all = options.k == usize::MAX;
         let k = options.k.min(len);
+        let asked = options.recall.map(|recall| state.ef_for(k, recall));
+        let ef = asked.flatten().or(options.ef).unwrap_or(self.options.ef);
         Request {
             k,
-            ef: options.ef.unwrap_or(self.options.ef).max(k + usize::from(excluded.is_some())),
-            exact: options.exact || all,
+            ef: ef.max(k + usize::from(excluded.is_some())),
+            exact: options.exact || all || asked == Some(None),
             max_distance: options.max_distance.unwrap_or(f32::INFINITY),
             filter,
             excluded,

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         let (start, end) = (self.migrated, self.rows.len());
         let slots = self.inverted.map_or(start..start, InvertedFile::slots);
         let slots = slots.start.clamp(start, end)..slots.end.clamp(start, end);
-        let filtered = |filter: SlotSet<'_>| filter.count(slots.start as u32..slots.end as u32);
+        let filtered = |filter: &SlotSet| filter.count(slots.start as u32..slots.end as u32);
         let allowed = self.request.filter.map_or(slots.len(), filtered);
         if allowed < LISTED_FROM * self.request.ef { start..start } else { slots }
     }

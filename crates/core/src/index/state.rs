@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
+use super::efs::Efs;
 use super::equals::Equals;
 use crate::bits::Bits;
 use crate::error::Result;
@@ -33,6 +34,10 @@ pub(crate) struct State {
     /// Rows that were there when codes were found not to tell them apart.
     pub(crate) not_fitting: AtomicUsize,
     pub(crate) scratches: ScratchPool,
+    /// Measured when a search first asks for a recall.
+    pub(super) efs: ArcSwapOption<Efs>,
+    /// Whether somebody is at it.
+    pub(super) measuring: AtomicBool,
     /// Odd while an upsert takes replaced rows out; each one adds two.
     replacements: AtomicU64,
     /// Held while an upsert takes replaced rows out, and by whoever must not be disturbed by one.
@@ -63,6 +68,8 @@ impl State {
             inverted: ArcSwapOption::empty(),
             not_fitting: AtomicUsize::new(0),
             scratches: ScratchPool::default(),
+            efs: ArcSwapOption::empty(),
+            measuring: AtomicBool::new(false),
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
             abandoned: AtomicBool::new(false),
