@@ -72,6 +72,19 @@ impl Beam {
     pub(crate) fn keys(&self) -> &[Key] {
         &self.keys
     }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.keys.len() == self.capacity
+    }
+
+    /// What a key must not exceed to be taken in.
+    #[inline]
+    pub(crate) fn bound(&self) -> Key {
+        match self.keys.last() {
+            Some(&last) if self.is_full() => last,
+            _ => Key::MAX,
+        }
+    }
 }
 
 #[cfg(test)]

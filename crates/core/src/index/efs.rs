@@ -104,7 +104,7 @@ impl Inner {
         let builder = thread::Builder::new().name("vicinal-recall".into());
         // Without a thread, or memory, the guess is what searches go by.
         let _ = builder.spawn(move || {
-            crate::os::lower_thread_priority();
+            crate::os::lower_thread_priority(crate::os::Priority::Background);
             let stopped = || state.is_abandoned();
             if let Ok(efs) = measure(&state, &pools, threshold, pools.turns(&stopped)) {
                 state.efs.store(Some(Arc::new(efs)));
