@@ -94,9 +94,7 @@ impl Inner {
         work.check()?;
         let image = Image::of(&self.state.load_full())?;
         drop(writing);
-        write(disk, path, &image, &self.options, None, work)?;
-        work.report(Phase::Write, image.slots, image.slots);
-        Ok(())
+        write(disk, path, &image, &self.options, None, work).map(drop)
     }
 }
 
@@ -113,7 +111,7 @@ pub(super) fn write(
     storage::replace(disk, path, work, |file| {
         let out = FileWriter::new(file, FileName(path), work)?;
         bytes = save::write(image, options, position, out, work)?;
-        Ok(())
+        work.conclude(Phase::Write, image.slots)
     })?;
     Ok(bytes)
 }
