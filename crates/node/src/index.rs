@@ -1,5 +1,6 @@
 //! `NativeIndex`: an index of the core as JavaScript holds it.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
