@@ -42,7 +42,7 @@ class Vicinal implements Commands {
 
   /** In awaited batches. */
   build = async (): Promise<object> => {
-    const data = await loadBase(options, isBytes ? Uint8Array : Float32Array)
+    const data = await loadBase<Data['base']>(options, isBytes ? Uint8Array : Float32Array)
     const { rows, dimensions } = data
     const index = open(data, isInserted ? 'manual' : 'auto')
     this.#bench = benchIndex()
