@@ -140,6 +140,8 @@ impl Mender<'_> {
         let Scratch { neighbors, distances, .. } = scratch;
         neighbors.clear();
         self.view.list(stray, level).into_iter().for_each(|list| list.read(neighbors));
+        // Free places are no nodes.
+        neighbors.retain(|&node| node != u32::MAX);
         distances.resize(neighbors.len(), 0.0);
         self.view.points().score(target, neighbors, distances);
         distances.sort_unstable_by(f32::total_cmp);
