@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { VectorIndex, type Id, type IdType, type IndexOptions } from 'vicinal'
+import { runFixture } from './helpers/children.js'
 import { contents } from './helpers/contents.js'
 import { range, sleep, until, vectors } from './helpers/data.js'
 import { temporaryDirectory } from './helpers/files.js'
@@ -212,4 +213,10 @@ test('paths are strings: relative, with spaces, and of any character', async (t)
   await index.save(file)
   t.true(existsSync(file))
   t.is((await VectorIndex.load(file)).size, 1)
+})
+
+test('a relative path is that of the moment of the call', async (t) => {
+  const [here, elsewhere] = [await temporaryDirectory(), await temporaryDirectory()]
+  const { stdout, stderr } = await runFixture('relative.mjs', [here, elsewhere])
+  t.deepEqual(JSON.parse(stdout), { size: 1, here: ['index'], elsewhere: [] }, stderr)
 })

@@ -96,8 +96,10 @@ export interface Work {
     /** Rejects the call with the signal's reason, unless its work is already done. */
     signal?: Signal | undefined;
     /**
-     * Called with the progress, at most every 50 ms, and a last time with `done` = `total`. If it throws, the
-     * call is aborted and rejects with that error, even if its work turns out to be done.
+     * Called with the progress, at most every 50 ms, and a last time with `done` = `total`, which may come sooner. If it
+     * throws, the call is aborted and rejects with that error. A write waits for the return of the last call before it
+     * takes effect, so it adds, replaces or saves nothing then; only where {@link VectorIndex.addSync} blocks the thread
+     * meanwhile, it does not wait, and takes effect whatever the listener does.
      */
     onProgress?: ((progress: Progress) => void) | undefined;
 }

@@ -15,6 +15,8 @@ export declare class Environment {
   constructor(deliver: (messages: unknown[]) => void)
   /** Stops a job. True if it had not started: then nothing more will be heard of it. */
   cancel(token: Token): boolean
+  /** The listener of a job has returned from what it was told. */
+  heard(token: Token): void
 }
 
 /** A prepared filter. */
@@ -40,7 +42,7 @@ export declare class NativeIndex {
   resumeMigration(): void
   stats(): NativeStats
   /** Settles `token` with `[vectors, found]`. */
-  getMany(token: Token, ids: Float64Array | BigUint64Array | Strings): void
+  getMany(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }): void
   /** Settles `token` with `[recall, unreachable, samples]`. `ef` 0 is the index's own. */
   verify(token: Token, samples: number, k: number, ef: number, progress: boolean): void
   /**
@@ -55,19 +57,19 @@ export declare class NativeIndex {
   /** Returns however many there are. */
   searchSync(query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null): [Float64Array | BigUint64Array | string[], Float32Array]
   /** Settles `token` with `[ids, distances]`. */
-  search(token: Token, query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | Strings | undefined): void
+  search(token: Token, query: Float32Array, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined): void
   /** Settles `token` with `[ids, distances]`, the row of `id` itself left out. */
-  searchById(token: Token, id: number | bigint | string, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | Strings | undefined): void
+  searchById(token: Token, id: number | bigint | string, request: Float64Array, set?: NativeIdSet | undefined | null, filter?: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined): void
   /** Settles `token` with `[ids, distances, counts]`. */
-  searchBatch(token: Token, queries: Float32Array | Float64Array | Uint8Array | Int8Array, request: Float64Array, set: NativeIdSet | undefined | null, filter: Float64Array | BigUint64Array | Strings | undefined, progress: boolean): void
+  searchBatch(token: Token, queries: Float32Array | Float64Array | Uint8Array | Int8Array, request: Float64Array, set: NativeIdSet | undefined | null, filter: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined, progress: boolean): void
   /** Settles `token` with a `NativeIdSet`. */
-  idSet(token: Token, ids: Float64Array | BigUint64Array | Strings): void
-  idSetSync(ids: Float64Array | BigUint64Array | Strings): NativeIdSet
-  add(token: Token, ids: Float64Array | BigUint64Array | Strings, vectors: Float32Array | Float64Array | Uint8Array | Int8Array, progress: boolean): void
-  upsert(token: Token, ids: Float64Array | BigUint64Array | Strings, vectors: Float32Array | Float64Array | Uint8Array | Int8Array, progress: boolean): void
+  idSet(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }): void
+  idSetSync(ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }): NativeIdSet
+  add(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }, vectors: Float32Array | Float64Array | Uint8Array | Int8Array, progress: boolean): void
+  upsert(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }, vectors: Float32Array | Float64Array | Uint8Array | Int8Array, progress: boolean): void
   /** On this thread, after the writes before it. */
-  addSync(ids: Float64Array | BigUint64Array | Strings, vectors: Float32Array | Float64Array | Uint8Array | Int8Array): void
-  remove(token: Token, ids: Float64Array | BigUint64Array | Strings): void
+  addSync(ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }, vectors: Float32Array | Float64Array | Uint8Array | Int8Array): void
+  remove(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }): void
   clear(token: Token): void
   save(token: Token, path: string, progress: boolean): void
   flush(token: Token): void
@@ -163,12 +165,6 @@ export interface NativeStats {
   bytes: NativeBytes
   simd: string
   threads: number
-}
-
-/** Strings laid end to end in blocks, none of them cut, with their lengths in UTF-16 units. */
-export interface Strings {
-  blocks: Array<string>
-  lengths: Uint32Array
 }
 
 /** The number that the TypeScript knows a promise by. */

@@ -10,7 +10,9 @@ interface Pending {
   work: CheckedWork
   onAbort: (() => void) | undefined
   /** Why the job was told to stop: the signal's reason, or what `onProgress` threw. */
-  stopped: { error: unknown; always: boolean } | undefined
+  stopped: { error: unknown } | undefined
+  /** As in {@link JobOptions}. */
+  atOnce: boolean
   /** Keeps an index from being collected, and so closed, while it is waited for. */
   owner: unknown
 }
@@ -51,23 +53,25 @@ export function run<T>(start: (token: number) => void, { work, owner, atOnce = f
       work,
       onAbort: undefined,
       stopped: undefined,
+      atOnce,
       owner,
     }
     pending.set(token, job)
     const { signal } = work
     if (signal === undefined) return
-    job.onAbort = () => stop(token, job, { error: signal.reason, always: false }, atOnce)
+    job.onAbort = () => stop(token, job, signal.reason)
     follow(signal, job.onAbort)
     // It may have been aborted by code that ran while the arguments were read.
     if (signal.aborted) job.onAbort()
   })
 }
 
-function stop(token: number, job: Pending, stopped: NonNullable<Pending['stopped']>, atOnce: boolean): void {
+/** Without effect on a job that has passed its commit point. */
+function stop(token: number, job: Pending, error: unknown): void {
   if (!pending.has(token) || job.stopped !== undefined) return
-  job.stopped = stopped
+  job.stopped = { error }
   const neverRuns = environment.cancel(token)
-  if (neverRuns || atOnce) settle(token, job, () => job.reject(stopped.error))
+  if (neverRuns || job.atOnce) fail(token, job, error)
 }
 
 /** Called by the native side with `[token, tag, value, …]`. */
@@ -82,8 +86,7 @@ function deliver(messages: unknown[]): void {
 
 function receive(token: number, job: Pending, tag: number, value: unknown): void {
   if (tag === RESULT) {
-    if (job.stopped?.always === true) fail(token, job, job.stopped.error)
-    else settle(token, job, () => job.resolve(value))
+    settle(token, job, () => job.resolve(value))
   } else if (tag === FAILURE) {
     const failure = value as Failure
     const cancelled = failure.code === 'ERR_CANCELLED' && job.stopped !== undefined
@@ -97,8 +100,9 @@ function report(token: number, job: Pending, [done, total, phase]: [number, numb
   try {
     job.work.onProgress?.({ done, total, phase })
   } catch (error) {
-    // Unlike a signal, this rejects the call even if its work turns out to be done.
-    stop(token, job, { error, always: true }, false)
+    stop(token, job, error)
+  } finally {
+    environment.heard(token)
   }
 }
 

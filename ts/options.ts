@@ -61,10 +61,10 @@ function readIndexOptions(given: Given): NativeOptions {
     idType: checkIdType(given.idType),
     dtype: checkOneOf('dtype', given.dtype, ['f32', 'f16', 'i8', 'u8']),
     m: checkWhole('m', given.m, 2, 256),
-    efConstruction: checkWhole('efConstruction', given.efConstruction, 1, maxU32),
-    ef: checkWhole('ef', given.ef, 1, maxU32),
+    efConstruction: checkSize('efConstruction', given.efConstruction),
+    ef: checkSize('ef', given.ef),
     threshold: threshold === Infinity ? Infinity : checkWhole('threshold', threshold, 0, maxSafe),
-    chunkSize: checkWhole('chunkSize', given.chunkSize, 1, maxU32),
+    chunkSize: checkSize('chunkSize', given.chunkSize),
     autoMigrate: migration === undefined ? undefined : migration === 'auto',
     threads: checkThreads(given.threads),
     seed: checkWhole('seed', given.seed, 0, maxSafe),
@@ -181,6 +181,12 @@ function checkWhole(name: string, value: unknown, min: number, max: number): num
   if (value === undefined) return undefined
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
   throw invalidArgument(name, value, `a whole number, ${min} … ${max}`)
+}
+
+/** A size of at least 1. From 2^32 − 1 on, more than an index holds, all are the same. */
+function checkSize(name: string, value: unknown): number | undefined {
+  const size = checkWhole(name, value, 1, maxSafe)
+  return size === undefined ? undefined : Math.min(size, maxU32)
 }
 
 function checkOneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T | undefined {

@@ -42,9 +42,11 @@ pub struct Progress {
     pub done: usize,
     pub total: usize,
     pub phase: Phase,
+    /// Whether only the commit is left, which waits for the receiver's return and does not come if it has cancelled.
+    pub is_last: bool,
 }
 
-/// Receives progress, on whatever thread does the work. Must be quick; throttling is the receiver's.
+/// Receives progress, on whatever thread does the work. Must be quick, but for the last; throttling is the receiver's.
 pub type ProgressFn = dyn Fn(Progress) + Send + Sync;
 
 /// What a caller hands to a long call: a flag that stops it, an ear for its progress. Both are optional.
@@ -68,7 +70,15 @@ impl Work {
     /// Tells the caller how far the work is.
     pub fn report(&self, phase: Phase, done: usize, total: usize) {
         if let Some(on_progress) = &self.on_progress {
-            on_progress(Progress { done, total, phase });
+            on_progress(Progress { done, total, phase, is_last: false });
         }
+    }
+
+    /// Tells the caller that nothing but the commit is left, and gives them the time to cancel it.
+    pub fn conclude(&self, phase: Phase, total: usize) -> Result<()> {
+        if let Some(on_progress) = &self.on_progress {
+            on_progress(Progress { done: total, total, phase, is_last: true });
+        }
+        self.check()
     }
 }

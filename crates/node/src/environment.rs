@@ -13,6 +13,7 @@ use vicinal_core::Index;
 use crate::control::Control;
 use crate::mailbox::{Mailbox, Message, Token};
 use crate::output::Batch;
+use crate::progress::Throttle;
 
 /// The environment, as its jobs and indexes see it.
 pub(crate) struct Home {
@@ -25,9 +26,15 @@ pub(crate) struct Home {
 #[derive(Default)]
 struct State {
     /// The jobs that are queued or running.
-    jobs: HashMap<u64, Arc<Control>>,
+    jobs: HashMap<u64, Entry>,
     /// The indexes that JavaScript holds. Taken out when they are collected, so this keeps none alive.
     indexes: HashMap<u64, Index>,
+}
+
+/// What JavaScript can tell a job.
+struct Entry {
+    control: Arc<Control>,
+    throttle: Option<Arc<Throttle>>,
 }
 
 /// The native side of this copy of the package in this environment.
@@ -54,18 +61,28 @@ impl Environment {
     /// Stops a job. True if it had not started: then nothing more will be heard of it.
     #[napi]
     pub fn cancel(&self, env: &Env, token: Token) -> bool {
-        let control = self.home.state.lock().jobs.get(&token.to_bits()).cloned();
+        let control = self.home.state.lock().jobs.get(&token.to_bits()).map(|job| Arc::clone(&job.control));
         let never_runs = control.is_some_and(|control| control.cancel());
         if never_runs {
             self.home.mailbox.forget(env);
         }
         never_runs
     }
+
+    /// The listener of a job has returned from what it was told.
+    #[napi]
+    pub fn heard(&self, token: Token) {
+        let throttle = self.home.state.lock().jobs.get(&token.to_bits()).and_then(|job| job.throttle.clone());
+        if let Some(throttle) = throttle {
+            throttle.heard();
+        }
+    }
 }
 
 impl Home {
-    pub(crate) fn enter(&self, token: Token, control: &Arc<Control>) {
-        self.state.lock().jobs.insert(token.to_bits(), Arc::clone(control));
+    pub(crate) fn enter(&self, token: Token, control: &Arc<Control>, throttle: Option<&Arc<Throttle>>) {
+        let job = Entry { control: Arc::clone(control), throttle: throttle.cloned() };
+        self.state.lock().jobs.insert(token.to_bits(), job);
     }
 
     pub(crate) fn exit(&self, token: Token) {
@@ -97,8 +114,8 @@ impl Home {
     fn leave(&self) {
         self.mailbox.close();
         let mut state = self.state.lock();
-        for control in state.jobs.values() {
-            control.cancel();
+        for job in state.jobs.values() {
+            job.control.cancel();
         }
         let indexes = std::mem::take(&mut state.indexes);
         drop(state);

@@ -1,8 +1,9 @@
 //! Ids on their way from JavaScript to the core.
 
-use napi::bindgen_prelude::{BigInt, Either3, Uint32Array, Utf16String};
-use napi_derive::napi;
+use napi::bindgen_prelude::{BigInt, Either3, Utf16String};
 use vicinal_core::{Error, Id, Ids, Result, Texts};
+
+use crate::views::Blocks;
 
 /// The largest integer that JavaScript's numbers tell from its neighbors, 2^53 − 1.
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
@@ -14,14 +15,13 @@ pub type One = Either3<f64, BigInt, Utf16String>;
 pub enum Many<'a> {
     Numbers(&'a [f64]),
     BigInts(&'a [u64]),
-    Strings(Strings),
+    Strings(Strings<'a>),
 }
 
 /// Strings laid end to end in blocks, none of them cut, with their lengths in UTF-16 units.
-#[napi(object, object_to_js = false)]
-pub struct Strings {
-    pub blocks: Vec<Utf16String>,
-    pub lengths: Uint32Array,
+pub struct Strings<'a> {
+    pub(crate) blocks: Blocks,
+    pub(crate) lengths: &'a [u32],
 }
 
 /// One id, owned.
@@ -66,37 +66,38 @@ impl Many<'_> {
                 keys.extend_from_slice(bigints);
                 Ok(Ids::Keys(keys))
             }
-            Self::Strings(strings) => strings.to_ids(),
+            Self::Strings(Strings { blocks, lengths }) => {
+                to_texts(blocks.units()?, |block, units| blocks.read(block, units), lengths)
+            }
         }
     }
 }
 
-impl Strings {
-    fn to_ids(&self) -> Result<Ids> {
-        let units: usize = self.blocks.iter().map(|block| block.len()).sum();
-        // Enough for ASCII; other text makes it grow.
-        let mut bytes = reserved(units)?;
-        let mut ends = reserved(self.lengths.len())?;
-        let mut blocks = self.blocks.iter();
-        let mut rest: &[u16] = &[];
-        for (row, &length) in self.lengths.iter().enumerate() {
-            if rest.is_empty() && length > 0 {
-                rest = blocks.next().map_or(&[], |block| &block[..]);
-            }
-            let Some((text, after)) = rest.split_at_checked(length as usize) else {
-                return Err(Error::Internal(format!("row {row} of the ids is longer than its block")));
-            };
-            rest = after;
-            for unit in char::decode_utf16(text.iter().copied()) {
-                match unit {
-                    Ok(character) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-                    Err(_) => return Err(lone_surrogate("ids", text, Some(row))),
-                }
-            }
-            ends.push(bytes.len());
+/// The strings of the given `lengths` from blocks of `total` UTF-16 units in all. `read` replaces what a buffer holds by
+/// the block of a number.
+fn to_texts(total: usize, read: impl Fn(u32, &mut Vec<u16>) -> Result<()>, lengths: &[u32]) -> Result<Ids> {
+    // Enough for ASCII; other text makes it grow.
+    let mut bytes = reserved(total)?;
+    let mut ends = reserved(lengths.len())?;
+    let (mut block, mut start, mut next) = (Vec::new(), 0, 0);
+    for (row, &length) in lengths.iter().enumerate() {
+        if start == block.len() && length > 0 {
+            read(next, &mut block)?;
+            (start, next) = (0, next + 1);
         }
-        Texts::new(bytes, ends).map(Ids::Texts)
+        let Some(text) = block.get(start..start + length as usize) else {
+            return Err(Error::Internal(format!("row {row} of the ids is longer than its block")));
+        };
+        start += text.len();
+        for unit in char::decode_utf16(text.iter().copied()) {
+            let character = unit.map_err(|_| lone_surrogate("ids", text, Some(row)))?;
+            let length = character.len_utf8();
+            bytes.try_reserve(length).map_err(|_| refused::<u8>(bytes.len() + length))?;
+            bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        ends.push(bytes.len());
     }
+    Texts::new(bytes, ends).map(Ids::Texts)
 }
 
 /// Replaces keys by the bits of the numbers that they stand for.
@@ -113,10 +114,13 @@ fn key(number: f64) -> Option<u64> {
 
 fn reserved<T>(length: usize) -> Result<Vec<T>> {
     let mut vec = Vec::new();
-    match vec.try_reserve_exact(length) {
-        Ok(()) => Ok(vec),
-        Err(_) => Err(Error::OutOfMemory { what: "the copy of the ids", bytes: length * size_of::<T>() }),
-    }
+    vec.try_reserve_exact(length).map_err(|_| refused::<T>(length))?;
+    Ok(vec)
+}
+
+/// There is no memory for a copy of ids, of `length` elements.
+pub(crate) fn refused<T>(length: usize) -> Error {
+    Error::OutOfMemory { what: "the copy of the ids", bytes: length.saturating_mul(size_of::<T>()) }
 }
 
 fn unsafe_integer(name: &'static str, got: f64, row: Option<usize>) -> Error {
@@ -136,10 +140,13 @@ fn in_row(row: Option<usize>) -> String {
 mod tests {
     use super::*;
 
-    fn strings(texts: &[&str]) -> Result<Ids> {
-        let lengths = texts.iter().map(|text| text.encode_utf16().count() as u32).collect::<Vec<_>>();
-        let blocks = vec![Utf16String::from(texts.concat())];
-        Strings { blocks, lengths: Uint32Array::new(lengths) }.to_ids()
+    fn strings(block: &str, lengths: &[u32]) -> Result<Ids> {
+        let units: Vec<u16> = block.encode_utf16().collect();
+        let read = |_, buffer: &mut Vec<u16>| {
+            buffer.clone_from(&units);
+            Ok(())
+        };
+        to_texts(units.len(), read, lengths)
     }
 
     #[test]
@@ -154,14 +161,20 @@ mod tests {
 
     #[test]
     fn strings_keep_their_bounds_whatever_they_are_made_of() {
-        let ids = strings(&["", "é", "😀", "", "plain"]);
-        assert_eq!(ids.ok(), Some(Ids::Texts(["", "é", "😀", "", "plain"].into_iter().collect())));
+        let texts = ["", "é", "😀", "", "plain"];
+        let ids = strings("é😀plain", &[0, 1, 2, 0, 5]);
+        assert_eq!(ids.ok(), Some(Ids::Texts(texts.into_iter().collect())));
+    }
+
+    #[test]
+    fn strings_that_there_is_no_memory_for_are_refused() {
+        assert!(matches!(to_texts(1 << 60, |_, _| Ok(()), &[]), Err(Error::OutOfMemory { .. })));
+        let read = |_, _: &mut Vec<u16>| Err(refused::<u16>(1));
+        assert!(matches!(to_texts(1, read, &[1]), Err(Error::OutOfMemory { .. })));
     }
 
     #[test]
     fn a_pair_split_over_two_ids_is_two_lone_surrogates() {
-        let blocks = vec![Utf16String::from(String::from("😀"))];
-        let ids = Strings { blocks, lengths: Uint32Array::new(vec![1, 1]) }.to_ids();
-        assert!(matches!(ids, Err(Error::InvalidArgument { .. })));
+        assert!(matches!(strings("😀", &[1, 1]), Err(Error::InvalidArgument { .. })));
     }
 }

@@ -1,6 +1,6 @@
 //! `NativeIndex`: an index of the core as JavaScript holds it.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Env, ObjectFinalize};
@@ -80,11 +80,12 @@ impl NativeIndex {
     ) -> Result<(), Thrown> {
         let id_type = id_type.as_deref().map(parse_id_type).transpose().map_err(thrown)?;
         let threads = threads.map(|threads| threads as usize);
+        let path = absolute(path)?;
         let job = Job::new(env, &environment.home, token, progress, None, None);
         let home = Arc::clone(&environment.home);
         executor::spawn(Box::new(move || {
             job.run("load", |work| {
-                let core = Index::load(Path::new(&path), threads, id_type, work)?;
+                let core = Index::load(&path, threads, id_type, work)?;
                 Ok(Payload::Index(Box::new(Self::hold(&home, core))))
             });
         }));
@@ -233,6 +234,12 @@ fn given(options: &NativeOptions) -> Result<GivenOptions> {
         seed: options.seed.map(|seed| seed as u64),
         capacity: options.capacity.map(|rows| rows as usize),
     })
+}
+
+/// The path as of now: the process may have another working directory when it is used.
+pub(crate) fn absolute(path: String) -> Result<PathBuf, Thrown> {
+    let failed = |error| Error::Io { path: path.clone(), operation: "resolving the path", source: Arc::new(error) };
+    std::path::absolute(&path).map_err(failed).map_err(thrown)
 }
 
 fn parse_metric(name: &str) -> Result<Metric> {

@@ -1,6 +1,7 @@
 //! A call that left the JavaScript thread: from its token to its last message.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use vicinal_core::{Index, Progress, Result, Work};
@@ -9,6 +10,7 @@ use crate::control::Control;
 use crate::environment::Home;
 use crate::error::{Failure, guarded};
 use crate::gate::Pass;
+use crate::lane::Lane;
 use crate::mailbox::{Content, Message, Token};
 use crate::output::Payload;
 use crate::progress::Throttle;
@@ -23,6 +25,8 @@ pub(crate) struct Job {
     throttle: Option<Arc<Throttle>>,
     /// The index that the call is about. None for a load.
     index: Option<Index>,
+    /// The lane that it runs in.
+    lane: Option<Lane>,
     /// Held while the call has to be over before its index closes.
     _pass: Option<Pass>,
 }
@@ -39,15 +43,15 @@ impl Job {
     ) -> Self {
         let control = Arc::default();
         home.mailbox.expect(env);
-        home.enter(token, &control);
-        Self {
-            token,
-            home: Arc::clone(home),
-            control,
-            throttle: progress.then(Arc::default),
-            index: index.cloned(),
-            _pass: pass,
-        }
+        let throttle = progress.then(Arc::default);
+        home.enter(token, &control, throttle.as_ref());
+        Self { token, home: Arc::clone(home), control, throttle, index: index.cloned(), lane: None, _pass: pass }
+    }
+
+    /// The job as one of `lane`.
+    pub(crate) fn in_lane(mut self, lane: &Lane) -> Self {
+        self.lane = Some(lane.clone());
+        self
     }
 
     /// Runs `body` on this thread and posts what it returns, unless the job was cancelled before.
@@ -95,9 +99,15 @@ impl Job {
             return Work { cancelled: Some(self.control.flag()), on_progress: None };
         };
         let (home, throttle, token) = (Arc::clone(&self.home), Arc::clone(throttle), self.token);
+        let (cancelled, lane) = (self.control.flag(), self.lane.clone());
         let on_progress = move |progress: Progress| {
-            if throttle.report(progress) {
+            let calls = if progress.is_last { throttle.conclude(progress) } else { throttle.report(progress) };
+            if calls {
                 home.post(Message { token, content: Content::Progress(Arc::clone(&throttle)) });
+            }
+            if progress.is_last {
+                // What the listener throws cancels the job, which looks at that next.
+                throttle.wait(|| cancelled.load(Ordering::Relaxed) || lane.as_ref().is_some_and(Lane::is_waited_for));
             }
         };
         Work { cancelled: Some(self.control.flag()), on_progress: Some(Arc::new(on_progress)) }

@@ -21,6 +21,7 @@ struct Shared {
 struct State {
     tasks: VecDeque<Task>,
     running: bool,
+    waited_for: bool,
 }
 
 impl Lane {
@@ -36,12 +37,19 @@ impl Lane {
         }
     }
 
-    /// Returns when all that was pushed has run.
+    /// Returns when all that was pushed has run. On the JavaScript thread.
     pub(crate) fn wait(&self) {
         let mut state = self.0.state.lock();
+        state.waited_for = true;
         while state.running {
             self.0.empty.wait(&mut state);
         }
+        state.waited_for = false;
+    }
+
+    /// Whether the JavaScript thread is in [`Lane::wait`], and so calls no listener.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.0.state.lock().waited_for
     }
 
     /// Runs what there is, and what comes meanwhile.

@@ -91,7 +91,9 @@ impl NativeIndex {
         &self,
         env: &Env,
         token: Token,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
         self.serve(env, token, false, "getMany", move |core, _| {

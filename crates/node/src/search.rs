@@ -82,7 +82,8 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array")] query: Values<'_>,
         #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
         set: Option<&NativeIdSet>,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined")]
+        filter: Option<Many<'_>>,
     ) -> Result<(), Thrown> {
         let (query, request, filter) =
             self.sync("copy", || Ok((query.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
@@ -99,7 +100,8 @@ impl NativeIndex {
         #[napi(ts_arg_type = "number | bigint | string")] id: One,
         #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
         set: Option<&NativeIdSet>,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined")]
+        filter: Option<Many<'_>>,
     ) -> Result<(), Thrown> {
         let (id, request, filter) =
             self.sync("copy", || Ok((Owned::new(id)?, Request::new(&request)?, Filter::new(set, filter)?)))?;
@@ -117,7 +119,8 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] queries: Values<'_>,
         #[napi(ts_arg_type = "Float64Array")] request: Values<'_>,
         set: Option<&NativeIdSet>,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings | undefined")] filter: Option<Many<'_>>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array } | undefined")]
+        filter: Option<Many<'_>>,
         progress: bool,
     ) -> Result<(), Thrown> {
         let (queries, request, filter) =
@@ -136,7 +139,9 @@ impl NativeIndex {
         &self,
         env: &Env,
         token: Token,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
         self.serve(env, token, false, "idSet", move |core, _| core.id_set(&ids).map(Payload::IdSet));
@@ -146,7 +151,9 @@ impl NativeIndex {
     #[napi]
     pub fn id_set_sync(
         &self,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
     ) -> Result<NativeIdSet, Thrown> {
         self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(&ids.to_ids()?)?)))
     }

@@ -6,13 +6,15 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::ptr;
 use std::slice;
 
 use napi::bindgen_prelude::{FromNapiValue, TypeName, TypedArrayType, ValidateNapiValue, ValueType, check_status};
 use napi::{Error, Status, sys};
 
-use crate::ids::Many;
+use crate::error::internal;
+use crate::ids::{Many, Strings, refused};
 
 /// Values of vectors.
 pub enum Values<'a> {
@@ -40,6 +42,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) ids: &'a mut [u64],
     pub(crate) distances: &'a mut [f32],
     pub(crate) query: &'a [f32],
+}
+
+/// An array of strings, read one by one while the call runs that it is an argument of.
+pub(crate) struct Blocks {
+    env: sys::napi_env,
+    array: sys::napi_value,
 }
 
 struct View {
@@ -139,6 +147,57 @@ impl<'a> Memory<'a> {
     }
 }
 
+impl Blocks {
+    /// UTF-16 units of all blocks.
+    pub(crate) fn units(&self) -> vicinal_core::Result<usize> {
+        let mut blocks = 0;
+        // SAFETY: `env` and `array` are those of the running call, which `Many` does not outlive.
+        check_status!(unsafe { sys::napi_get_array_length(self.env, self.array, &mut blocks) }).map_err(of_ours)?;
+        (0..blocks).map(|index| self.block(index).map(|(_, units)| units)).sum()
+    }
+
+    /// Replaces what `buffer` holds by the units of a block.
+    pub(crate) fn read(&self, index: u32, buffer: &mut Vec<u16>) -> vicinal_core::Result<()> {
+        let (block, units) = self.block(index)?;
+        buffer.clear();
+        // N-API puts a null after them.
+        let room = units + 1;
+        buffer.try_reserve_exact(room).map_err(|_| refused::<u16>(room))?;
+        let (start, mut written) = (buffer.as_mut_ptr(), 0);
+        // SAFETY: as in `units`; there is room for so many units from `start` on.
+        let status = unsafe { sys::napi_get_value_string_utf16(self.env, block, start, room, &mut written) };
+        check_status!(status).map_err(of_ours)?;
+        // SAFETY: N-API wrote so many, of those that there is room for.
+        unsafe { buffer.set_len(written.min(units)) };
+        Ok(())
+    }
+
+    /// A block and its UTF-16 units.
+    fn block(&self, index: u32) -> vicinal_core::Result<(sys::napi_value, usize)> {
+        let (mut block, mut units) = (ptr::null_mut(), 0);
+        // SAFETY: as in `units`; without a buffer N-API only tells the length.
+        unsafe {
+            check_status!(sys::napi_get_element(self.env, self.array, index, &mut block)).map_err(of_ours)?;
+            let status = sys::napi_get_value_string_utf16(self.env, block, ptr::null_mut(), 0, &mut units);
+            check_status!(status).map_err(of_ours)?;
+        }
+        Ok((block, units))
+    }
+}
+
+fn of_ours(error: Error) -> vicinal_core::Error {
+    internal(&error)
+}
+
+/// # Safety
+/// `env` and `object` come from N-API, in the call that is running.
+unsafe fn property(env: sys::napi_env, object: sys::napi_value, name: &CStr) -> napi::Result<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    // SAFETY: the caller's promise; the name ends with a null.
+    check_status!(unsafe { sys::napi_get_named_property(env, object, name.as_ptr(), &mut value) })?;
+    Ok(value)
+}
+
 impl View {
     /// # Safety
     /// `env` and `value` come from N-API, in the call that is running.
@@ -207,7 +266,12 @@ impl FromNapiValue for Many<'_> {
         unsafe {
             check_status!(sys::napi_is_typedarray(env, value, &mut typed))?;
             if !typed {
-                return crate::ids::Strings::from_napi_value(env, value).map(Self::Strings);
+                let lengths = View::of(env, property(env, value, c"lengths")?)?;
+                if lengths.kind != TypedArrayType::Uint32 {
+                    return Err(unexpected(lengths.kind));
+                }
+                let blocks = Blocks { env, array: property(env, value, c"blocks")? };
+                return Ok(Self::Strings(Strings { blocks, lengths: lengths.read() }));
             }
             let view = View::of(env, value)?;
             match view.kind {

@@ -1,7 +1,5 @@
 //! What changes an index, or has to see exactly the changes before it: one at a time, in its lane.
 
-use std::path::PathBuf;
-
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
 use vicinal_core::{Ids, Index, Migrated, Result, Unsynced, Work};
@@ -9,7 +7,7 @@ use vicinal_core::{Ids, Index, Migrated, Result, Unsynced, Work};
 use crate::error::Thrown;
 use crate::executor;
 use crate::ids::Many;
-use crate::index::NativeIndex;
+use crate::index::{NativeIndex, absolute};
 use crate::job::Job;
 use crate::mailbox::Token;
 use crate::output::Payload;
@@ -22,7 +20,9 @@ impl NativeIndex {
         &self,
         env: &Env,
         token: Token,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
@@ -34,7 +34,9 @@ impl NativeIndex {
         &self,
         env: &Env,
         token: Token,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
         progress: bool,
     ) -> Result<(), Thrown> {
@@ -47,7 +49,9 @@ impl NativeIndex {
     #[napi]
     pub fn add_sync(
         &self,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
     ) -> Result<(), Thrown> {
         self.lane.wait();
@@ -61,7 +65,9 @@ impl NativeIndex {
         &self,
         env: &Env,
         token: Token,
-        #[napi(ts_arg_type = "Float64Array | BigUint64Array | Strings")] ids: Many<'_>,
+        #[napi(ts_arg_type = "Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }")] ids: Many<
+            '_,
+        >,
     ) -> Result<(), Thrown> {
         let ids = self.sync("copy", || ids.to_ids())?;
         self.write(env, token, false, "remove", move |core, _| core.unsynced().remove(&ids).map(Payload::Count));
@@ -74,9 +80,10 @@ impl NativeIndex {
     }
 
     #[napi]
-    pub fn save(&self, env: &Env, token: Token, path: String, progress: bool) {
-        let path = PathBuf::from(path);
+    pub fn save(&self, env: &Env, token: Token, path: String, progress: bool) -> Result<(), Thrown> {
+        let path = absolute(path)?;
         self.write(env, token, progress, "save", move |core, work| core.save(&path, work).map(|()| Payload::Nothing));
+        Ok(())
     }
 
     #[napi]
@@ -151,7 +158,7 @@ impl NativeIndex {
         point: &'static str,
         body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
     ) {
-        let job = self.job(env, token, progress);
+        let job = self.job(env, token, progress).in_lane(&self.lane);
         let (core, memory) = (self.core.clone(), self.memory.clone());
         let acknowledgements = self.acknowledgements.clone();
         self.lane.push(Box::new(move || {

@@ -202,6 +202,7 @@ impl Inner {
         }
         let equal = state.equals.find(first as u32..(first + count) as u32, rows.written(), work)?;
         let lists = self.lists_of_waiting(state, rows.written(), state.live() + count - plan.replaced.len())?;
+        work.conclude(Phase::Copy, count)?;
         if count > 0 {
             // From here on nothing fails.
             self.log(rows.written(), &plan.record(first))?;
@@ -210,7 +211,6 @@ impl Inner {
         state.take_lists(lists);
         self.publish(state, plan, &mut ids, &mut rows);
         equal.enter();
-        work.report(Phase::Copy, count, count);
         Ok(())
     }
 

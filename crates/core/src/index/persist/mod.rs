@@ -94,9 +94,11 @@ impl Inner {
         work.check()?;
         let image = Image::of(&self.state.load_full())?;
         drop(writing);
-        write(disk, path, &image, &self.options, None, work)?;
-        work.report(Phase::Write, image.slots, image.slots);
-        Ok(())
+        storage::replace(disk, path, work, |file| {
+            let out = FileWriter::new(file, FileName(path), work)?;
+            save::write(&image, &self.options, None, out, work)?;
+            work.conclude(Phase::Write, image.slots)
+        })
     }
 }
 
