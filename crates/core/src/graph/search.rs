@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::scratch::Scratch;
 use super::{Entry, GraphView, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::topk::Key;
 
 /// An inserted key this close to the cursor will be expanded soon: its list is worth prefetching.
@@ -22,6 +22,10 @@ impl<F: Fn(u32) -> bool> Accept for F {
     fn accepts(&self, node: u32) -> bool {
         self(node)
     }
+}
+
+fn refused() -> Error {
+    Error::OutOfMemory { what: "a search", bytes: size_of::<Key>() }
 }
 
 impl GraphView<'_> {
@@ -65,7 +69,7 @@ impl GraphView<'_> {
         mut scored: impl FnMut(Key),
     ) -> Result<()> {
         scratch.visited.reset(self.limit())?;
-        scratch.beam.reset(ef);
+        scratch.beam.reset(ef, self.limit())?;
         for &key in start {
             if scratch.visited.insert(key.slot()) {
                 scored(key);
@@ -109,7 +113,7 @@ impl GraphView<'_> {
         scratch: &mut Scratch,
     ) -> Result<()> {
         scratch.visited.reset(self.limit())?;
-        scratch.beam.reset(ef);
+        scratch.beam.reset(ef, self.limit())?;
         scratch.frontier.clear();
         scratch.visited.insert(start.slot());
         scratch.frontier.push(Reverse(start));
@@ -125,6 +129,7 @@ impl GraphView<'_> {
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 if key < scratch.beam.bound() {
+                    scratch.frontier.try_reserve(1).map_err(|_| refused())?;
                     scratch.frontier.push(Reverse(key));
                     if accept.accepts(node) {
                         scratch.beam.insert(key);

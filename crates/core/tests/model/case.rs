@@ -291,8 +291,14 @@ impl<'a> Case<'a> {
         let wide = if self.setup.m.is_some() { 100 } else { 16 };
         let ef = if query.is_narrow { 1 } else { wide };
         let set = filter.as_ref().map(|(set, _)| set.clone());
-        let options =
-            SearchOptions { k, ef: Some(ef), exact: query.exact, max_distance: question.max_distance, filter: set };
+        let options = SearchOptions {
+            k,
+            ef: Some(ef),
+            exact: query.exact,
+            max_distance: question.max_distance,
+            filter: set,
+            cancelled: None,
+        };
         let Hits { ids, distances } = search(&self.index, &options);
         let is_exact = query.exact || k == usize::MAX || !self.is_due() || (!self.setup.is_auto && !self.has_graph);
         if is_exact {
