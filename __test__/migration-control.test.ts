@@ -10,7 +10,7 @@ const count = 4_000
 const rows = vectors(count, dimensions)
 
 /** Rows that are in the graph before: so many that `count` more are inserted, rather than built anew with all. */
-const before = 32_000
+const before = 64_000
 const all = before + count
 const old = vectors(before, dimensions, 2)
 

@@ -18,7 +18,7 @@ const ranges: Record<string, { good: unknown[]; bad: unknown[] }> = {
   migration: { good: ['auto', 'manual', undefined], bad: [null, 'Auto', '', false] },
   threads: { good: [1, 3, undefined], bad: [...never, 0, 1_025, 1.5, Infinity] },
   seed: { good: [0, 7, 2 ** 53 - 1, undefined], bad: [...never, -1, 0.5, 2 ** 53, Infinity] },
-  capacity: { good: [0, 10_000, undefined], bad: [...never, -1, 0.5, Infinity] },
+  capacity: { good: [0, 10_000, 2 ** 44, 2 ** 53 - 1, undefined], bad: [...never, -1, 0.5, Infinity] },
 }
 
 for (const [name, { good, bad }] of Object.entries(ranges)) {
@@ -87,4 +87,12 @@ test('capacity is a hint, never a cap', async (t) => {
   const index = new VectorIndex({ dimensions: 4, capacity: 10 })
   await index.add(range(1_000), vectors(1_000, 4))
   t.is(index.size, 1_000)
+})
+
+test('a capacity that no machine has hinders nobody', async (t) => {
+  const index = new VectorIndex({ dimensions: 65_536, capacity: 2 ** 52 })
+  await index.add([1], vectors(1, 65_536))
+  await index.clear()
+  await index.add([2], vectors(1, 65_536))
+  t.is(index.size, 1)
 })

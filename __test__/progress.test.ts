@@ -57,7 +57,7 @@ test('migrate tells how far a graph is that it builds, and how many rows it inse
   const phases = ['partition', 'leaves', 'merge', 'swap', 'insert']
   const built = await watched(t, phases, (onProgress) => index.migrate({ onProgress }))
   t.is(built.at(-1)!.total, count - 1_000)
-  const few = Math.floor(count / 8)
+  const few = Math.floor(count / 20)
   await index.add(range(few, count), vectors(few, dimensions, 3))
   const inserted = await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress }))
   t.is(inserted.at(-1)!.total, few)
@@ -83,7 +83,7 @@ test('what onProgress throws rejects migrate, which keeps what it moved', async 
   const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual', chunkSize: 20 })
   await index.add(range(count), rows)
   await index.migrate()
-  const few = Math.floor(count / 8)
+  const few = Math.floor(count / 20)
   await index.add(range(few, count), vectors(few, dimensions, 3))
   const error = new Error('the listener fails')
   let calls = 0

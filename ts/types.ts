@@ -128,7 +128,7 @@ export interface IndexOptions {
   threads?: number | undefined
   /** Where randomness starts, 0 … 2^53 − 1. The same calls and the same seed give the same graph. */
   seed?: number | undefined
-  /** Rows to reserve memory for; a hint, never a cap. */
+  /** Rows to reserve memory for, as far as it is granted; a hint, never a cap. */
   capacity?: number | undefined
 }
 
@@ -353,7 +353,10 @@ export interface VectorIndex<I extends Id = number> {
 
 /** The class of {@link VectorIndex}. */
 export interface VectorIndexConstructor {
-  /** Throws `ERR_INVALID_ARGUMENT` for an option that is unknown or out of range, and `ERR_OUT_OF_MEMORY`. */
+  /**
+   * Throws `ERR_INVALID_ARGUMENT` for an option that is unknown or out of range, and `ERR_OUT_OF_MEMORY` where the
+   * system refuses a thread.
+   */
   new (options: IndexOptions & { idType?: 'number' | undefined }): VectorIndex<number>
   new (options: IndexOptions & { idType: 'bigint' }): VectorIndex<bigint>
   new (options: IndexOptions & { idType: 'string' }): VectorIndex<string>

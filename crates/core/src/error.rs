@@ -39,6 +39,9 @@ pub enum Error {
     /// The system refused memory; the index is as it was.
     #[error("out of memory: got a refusal for {bytes} bytes of {what}, expected them to be granted")]
     OutOfMemory { what: &'static str, bytes: usize },
+    /// The system refused a thread; the index is as it was.
+    #[error("out of memory: got a refusal for a thread ({source}), expected it to be started")]
+    Thread { source: Arc<dyn std::error::Error + Send + Sync> },
     /// A file that is not what it says it is.
     #[error("{path}: got {got}, expected {expected}")]
     Corrupt { path: String, got: String, expected: String },
@@ -65,7 +68,7 @@ impl Error {
             Self::ReadOnly => "ERR_READ_ONLY",
             Self::Locked { .. } => "ERR_LOCKED",
             Self::Cancelled => "ERR_CANCELLED",
-            Self::OutOfMemory { .. } => "ERR_OUT_OF_MEMORY",
+            Self::OutOfMemory { .. } | Self::Thread { .. } => "ERR_OUT_OF_MEMORY",
             Self::Corrupt { .. } => "ERR_CORRUPT",
             Self::Version { .. } => "ERR_VERSION",
             Self::Io { .. } => "ERR_IO",
@@ -73,8 +76,28 @@ impl Error {
         }
     }
 
+    /// The system has failed to start a thread.
+    pub(crate) fn thread(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Thread { source: Arc::new(source) }
+    }
+
     pub(crate) fn argument(name: &'static str, got: impl ToString, expected: impl ToString) -> Self {
         Self::InvalidArgument { name, got: got.to_string(), expected: expected.to_string() }
+    }
+}
+
+/// An error as it is shown long after it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: &'static str,
+    pub message: String,
+    pub cause: Option<String>,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        Self { code: error.code(), message: error.to_string(), cause }
     }
 }
 

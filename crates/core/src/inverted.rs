@@ -113,7 +113,12 @@ impl InvertedFile {
     }
 
     /// The nearest of the listed slots that `accepts` takes, in `scratch.beam`, nearest first.
-    pub(crate) fn search(&self, wanted: Wanted<'_>, scratch: &mut Scratch, accepts: impl Fn(u32) -> bool) {
+    pub(crate) fn search(
+        &self,
+        wanted: Wanted<'_>,
+        scratch: &mut Scratch,
+        accepts: impl Fn(u32) -> bool,
+    ) -> Result<()> {
         let Wanted { query, k, limit, kept, patience } = wanted;
         let encoder = self.leaders.codes.encoder();
         let (measure, limit) = (Measure::of(encoder.metric()), encoder.of_codes(limit));
@@ -122,7 +127,7 @@ impl InvertedFile {
         let weights = leaders.encoded(encoder, query.values, &mut buffer);
         self.leaders.rank(&leaders, weights, scratch);
         let Scratch { beam, frontier, neighbors: positions, distances, evaluations, .. } = scratch;
-        beam.reset(kept);
+        beam.reset(kept, self.end - self.start)?;
         let mut fruitless = 0;
         while let Some(Reverse(list)) = frontier.pop()
             && fruitless < patience
@@ -165,6 +170,7 @@ impl InvertedFile {
             }
         }
         scratch.weights = buffer;
+        Ok(())
     }
 }
 
@@ -373,7 +379,7 @@ mod tests {
             let (mut scratch, mut row) = (Scratch::default(), Padded::default());
             let query = view.query(7, &mut row);
             let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
-            file.search(wanted, &mut scratch, |slot| slot % 2 == 0);
+            file.search(wanted, &mut scratch, |slot| slot % 2 == 0).unwrap();
             let mut expected = Vec::new();
             crate::flat::scan(view, query, (100..3_000).step_by(2), |key| expected.push(key));
             expected.sort_unstable();
@@ -390,7 +396,7 @@ mod tests {
         let query = all.view().query(7, &mut row);
         let search = |limit: f32, patience: usize, scratch: &mut Scratch| {
             let before = scratch.evaluations;
-            file.search(Wanted { query, k: 10, limit, kept: 26, patience }, scratch, |_| true);
+            file.search(Wanted { query, k: 10, limit, kept: 26, patience }, scratch, |_| true).unwrap();
             scratch.evaluations - before
         };
         assert_eq!(search(f32::INFINITY, usize::MAX, &mut scratch), 2_900);

@@ -27,7 +27,7 @@ mod vectors;
 mod work;
 
 pub use distance::Dtype;
-pub use error::{Error, Result, panic_message};
+pub use error::{Error, Failure, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
 pub use index::{
     BatchHits, Bytes, Durability, Hits, Index, Keys, Migration, MigrationState, Stats, Unsynced, Verified,

@@ -1,6 +1,9 @@
 //! What an index is made with, and what a search is asked for.
 
 use crate::distance::Dtype;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::error::{Error, Result};
 
 /// How far apart two vectors are. Smaller is always nearer.
@@ -212,4 +215,6 @@ pub struct SearchOptions {
     pub max_distance: Option<f32>,
     /// Only these.
     pub filter: Option<crate::IdSet>,
+    /// Stops the search, which then fails with `Cancelled`, when it is set: looked at between the work units of a scan.
+    pub cancelled: Option<Arc<AtomicBool>>,
 }

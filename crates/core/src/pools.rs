@@ -88,7 +88,7 @@ impl Pools {
         for index in 0..threads {
             let queries = queries.clone();
             let builder = thread::Builder::new().name(format!("vicinal-query-{index}"));
-            builder.spawn(move || queries.serve()).map_err(|error| failed(threads, error))?;
+            builder.spawn(move || queries.serve()).map_err(Error::thread)?;
         }
         Ok(Arc::new(pools))
     }
@@ -98,11 +98,7 @@ impl Pools {
 fn parallel(name: &'static str, threads: usize, start: fn(usize)) -> Result<rayon::ThreadPool> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(start);
     let builder = builder.thread_name(move |index| format!("vicinal-{name}-{index}"));
-    builder.build().map_err(|error| failed(threads, error))
-}
-
-fn failed(threads: usize, error: impl std::fmt::Display) -> Error {
-    Error::Internal(format!("starting {threads} threads failed: {error}"))
+    builder.build().map_err(Error::thread)
 }
 
 impl Drop for Pools {

@@ -1,5 +1,10 @@
 //! Distances and slots as one sortable number, and the nearest `k` of a stream of them.
 
+use crate::error::{Error, Result};
+
+/// Keys that are kept beyond twice as many as are wanted, before the nearest are selected.
+const SPARE: usize = 32;
+
 /// A slot with its distance, ordered by distance, then slot: insertion order breaks ties.
 ///
 /// The bits of the distance are mapped to an unsigned number of the same order, above the slot's 31 bits and a spare
@@ -64,6 +69,13 @@ impl TopK {
         self.bound = None;
     }
 
+    /// Makes room for all that it ever holds, so that pushing cannot fail. Before the first push.
+    pub(crate) fn reserve(&mut self) -> Result<()> {
+        let keys = self.k.saturating_mul(2).saturating_add(SPARE);
+        let refused = |_| Error::OutOfMemory { what: "a search", bytes: keys.saturating_mul(size_of::<Key>()) };
+        self.keys.try_reserve(keys).map_err(refused)
+    }
+
     /// What a key must be below to matter.
     #[inline]
     pub(crate) fn bound(&self) -> Key {
@@ -74,7 +86,7 @@ impl TopK {
     pub(crate) fn push(&mut self, key: Key) {
         if key < self.bound() {
             self.keys.push(key);
-            if self.keys.len() >= 2 * self.k + 32 {
+            if self.keys.len() >= 2 * self.k + SPARE {
                 self.cut();
             }
         }

@@ -1,6 +1,5 @@
 //! `NativeIndex`: an index of the core as JavaScript holds it.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -104,15 +103,15 @@ impl NativeIndex {
         #[napi(ts_arg_type = "'fsync' | 'buffered' | 'readOnly'")] mode: String,
     ) -> Result<(), Thrown> {
         let given = given(&options).map_err(thrown)?;
+        let directory = absolute(directory)?;
         let job = Job::new(env, &environment.home, token, false, None, None);
         let home = Arc::clone(&environment.home);
         executor::spawn(Box::new(move || {
             job.run("open", |_| {
-                let directory = Path::new(&directory);
                 let core = match &*mode {
-                    "readOnly" => Index::open_to_read(directory, &given),
-                    "buffered" => Index::open(directory, &given, Durability::Buffered),
-                    _ => Index::open(directory, &given, Durability::Fsync),
+                    "readOnly" => Index::open_to_read(&directory, &given),
+                    "buffered" => Index::open(&directory, &given, Durability::Buffered),
+                    _ => Index::open(&directory, &given, Durability::Fsync),
                 }?;
                 Ok(Payload::Index(Box::new(Self::hold(&home, core))))
             });

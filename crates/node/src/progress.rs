@@ -60,7 +60,7 @@ impl Throttle {
     /// Waits until JavaScript has heard the latest, or `given_up` says that it may not.
     pub(crate) fn wait(&self, given_up: impl Fn() -> bool) {
         let mut state = self.state.lock();
-        while !(given_up() || state.fetched && state.call == Call::None) {
+        while (!state.fetched || state.call != Call::None) && !given_up() {
             self.heard.wait_for(&mut state, PATIENCE);
         }
     }

@@ -125,7 +125,11 @@ impl From<Migration> for NativeMigration {
             migrated: migration.migrated as f64,
             total: migration.total as f64,
             method: migration.method,
-            error: migration.error.map(|(code, message)| Failure { code, message, cause: None }),
+            error: migration.error.map(|error| Failure {
+                code: error.code,
+                message: error.message,
+                cause: error.cause,
+            }),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Searches: on this thread, on the core's query threads, or in batches.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use napi::bindgen_prelude::{ClassInstance, Env, Function};
 use napi_derive::napi;
 use vicinal_core::{Error, Hits, IdSet, Ids, Index, Result, SearchOptions};
@@ -68,7 +71,7 @@ impl NativeIndex {
         set: Option<&NativeIdSet>,
     ) -> Result<Payload, Thrown> {
         self.sync("search", || {
-            let options = Request::new(&request)?.options(set.map(|set| set.set.clone()));
+            let options = Request::new(&request)?.options(set.map(|set| set.set.clone()), None);
             let hits = self.core.search(&query.to_f32()?, &options)?;
             Ok(Payload::hits(hits, self.numbers()))
         })
@@ -88,7 +91,9 @@ impl NativeIndex {
     ) -> Result<(), Thrown> {
         let (query, request, filter) =
             self.sync("copy", || Ok((query.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
-        self.query(env, token, move |core| core.search(&query, &request.options(filter.prepare(core)?)));
+        self.query(env, token, move |core, cancelled| {
+            core.search(&query, &request.options(filter.prepare(core)?, cancelled))
+        });
         Ok(())
     }
 
@@ -106,7 +111,9 @@ impl NativeIndex {
     ) -> Result<(), Thrown> {
         let (id, request, filter) =
             self.sync("copy", || Ok((Owned::new(id)?, Request::new(&request)?, Filter::new(set, filter)?)))?;
-        self.query(env, token, move |core| core.search_by_id(id.id(), &request.options(filter.prepare(core)?)));
+        self.query(env, token, move |core, cancelled| {
+            core.search_by_id(id.id(), &request.options(filter.prepare(core)?, cancelled))
+        });
         Ok(())
     }
 
@@ -128,7 +135,7 @@ impl NativeIndex {
             self.sync("copy", || Ok((queries.to_vec()?, Request::new(&request)?, Filter::new(set, filter)?)))?;
         let numbers = self.numbers();
         self.serve(env, token, progress, "search", move |core, work| {
-            let options = request.options(filter.prepare(core)?);
+            let options = request.options(filter.prepare(core)?, None);
             Ok(Payload::batch(core.search_batch(queries, &options, work)?, numbers))
         });
         Ok(())
@@ -161,10 +168,17 @@ impl NativeIndex {
 }
 
 impl NativeIndex {
-    fn query(&self, env: &Env, token: Token, body: impl FnOnce(&Index) -> Result<Hits> + Send + 'static) {
+    fn query(
+        &self,
+        env: &Env,
+        token: Token,
+        body: impl FnOnce(&Index, Option<Arc<AtomicBool>>) -> Result<Hits> + Send + 'static,
+    ) {
         let job = self.job(env, token, false);
         let (core, numbers) = (self.core.clone(), self.numbers());
-        self.core.spawn_query(move || job.run("search", |_| Ok(Payload::hits(body(&core)?, numbers))));
+        self.core.spawn_query(move || {
+            job.run("search", |work| Ok(Payload::hits(body(&core, work.cancelled.clone())?, numbers)))
+        });
     }
 }
 
@@ -181,7 +195,7 @@ impl Drop for Handle {
 
 fn search_into(core: &Index, memory: Memory<'_>, set: Option<&NativeIdSet>, numbers: bool) -> Result<usize> {
     let Parts { request, ids, distances, query } = memory.parts(core.options().dimensions)?;
-    let options = Request::new(&Values::F64(request))?.options(set.map(|set| set.set.clone()));
+    let options = Request::new(&Values::F64(request))?.options(set.map(|set| set.set.clone()), None);
     let count = core.search_into(query, &options, ids, distances)?;
     if numbers {
         keys_to_number_bits(&mut ids[..count]);
@@ -210,9 +224,9 @@ impl Request {
         })
     }
 
-    fn options(&self, filter: Option<IdSet>) -> SearchOptions {
+    fn options(&self, filter: Option<IdSet>, cancelled: Option<Arc<AtomicBool>>) -> SearchOptions {
         let &Self { k, ef, recall, exact, max_distance } = self;
-        SearchOptions { k, ef, recall, exact, max_distance, filter }
+        SearchOptions { k, ef, recall, exact, max_distance, filter, cancelled }
     }
 }
 

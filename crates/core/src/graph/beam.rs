@@ -3,6 +3,7 @@
 //! For the sizes in use (up to a few hundred) it beats the two heaps of the paper's Algorithm 2: an insertion is a
 //! binary search and a short move, and nothing is ever popped.
 
+use crate::error::{Error, Result};
 use crate::topk::Key;
 
 #[derive(Default)]
@@ -15,10 +16,15 @@ pub(crate) struct Beam {
 }
 
 impl Beam {
-    pub(crate) fn reset(&mut self, ef: usize) {
+    /// Starts anew, for the nearest `ef` of `nodes`.
+    pub(crate) fn reset(&mut self, ef: usize, nodes: usize) -> Result<()> {
         self.keys.clear();
+        let keys = ef.min(nodes);
+        let refused = |_| Error::OutOfMemory { what: "a search", bytes: keys * size_of::<Key>() };
+        self.keys.try_reserve(keys).map_err(refused)?;
         self.capacity = ef;
         self.cursor = 0;
+        Ok(())
     }
 
     /// Takes `key` in if it is among the nearest; its position then.
@@ -94,7 +100,7 @@ mod tests {
     #[test]
     fn pops_in_order_and_keeps_the_nearest() {
         let mut beam = Beam::default();
-        beam.reset(3);
+        beam.reset(3, 5).unwrap();
         for (distance, slot) in [(4.0, 4), (2.0, 2), (3.0, 3)] {
             assert!(beam.insert(Key::new(distance, slot)).is_some());
         }

@@ -28,6 +28,9 @@ impl Visited {
             self.words[word as usize] = 0;
         }
         let words = nodes.div_ceil(64);
+        // Each word is touched once.
+        let refused = |_| Error::OutOfMemory { what: "a search", bytes: words * size_of::<u32>() };
+        self.touched.try_reserve(words).map_err(refused)?;
         if let Some(more) = words.checked_sub(self.words.len()).filter(|&more| more > 0) {
             let refused = |_| Error::OutOfMemory { what: "a search", bytes: more * 8 };
             self.words.try_reserve(more).map_err(refused)?;
@@ -116,6 +119,17 @@ pub(crate) struct Scratch {
     pub(crate) selector: Selector,
     /// Distances that searches of the graph have computed with it.
     pub(crate) evaluations: u64,
+}
+
+impl Scratch {
+    /// Makes room for the rows that a search compares after the graph has found them.
+    pub(crate) fn reserve(&mut self, rows: usize) -> Result<()> {
+        let refused = |_| Error::OutOfMemory { what: "a search", bytes: rows.saturating_mul(size_of::<(u32, f32)>()) };
+        self.neighbors.clear();
+        self.distances.clear();
+        self.neighbors.try_reserve(rows).map_err(refused)?;
+        self.distances.try_reserve(rows).map_err(refused)
+    }
 }
 
 /// Scratches that nobody uses at the moment; there are at most as many as searches ever ran at once.

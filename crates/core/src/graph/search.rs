@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::scratch::Scratch;
 use super::{Entry, GraphView, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::topk::Key;
 
 /// An inserted key this close to the cursor will be expanded soon: its list is worth prefetching.
@@ -13,6 +13,10 @@ const PREFETCH_WITHIN: usize = 2;
 /// Which nodes a search may return.
 pub(crate) trait Accept {
     fn accepts(&self, node: u32) -> bool;
+}
+
+fn refused() -> Error {
+    Error::OutOfMemory { what: "a search", bytes: size_of::<Key>() }
 }
 
 impl GraphView<'_> {
@@ -56,7 +60,7 @@ impl GraphView<'_> {
         mut scored: impl FnMut(Key),
     ) -> Result<()> {
         scratch.visited.reset(self.limit())?;
-        scratch.beam.reset(ef);
+        scratch.beam.reset(ef, self.limit())?;
         for &key in start {
             if scratch.visited.insert(key.slot()) {
                 scored(key);
@@ -114,7 +118,7 @@ impl GraphView<'_> {
     ) -> Result<bool> {
         let limit = self.limit();
         scratch.visited.reset(limit)?;
-        scratch.beam.reset(ef);
+        scratch.beam.reset(ef, limit)?;
         scratch.frontier.clear();
         scratch.visited.insert(start.slot());
         scratch.frontier.push(Reverse(start));
@@ -142,6 +146,7 @@ impl GraphView<'_> {
             for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
                 let key = Key::new(distance, node);
                 if scratch.beam.nth(nth).is_none_or(|bound| key < bound) {
+                    scratch.frontier.try_reserve(1).map_err(|_| refused())?;
                     scratch.frontier.push(Reverse(key));
                     if accept.accepts(node) {
                         scratch.beam.insert(key);

@@ -12,6 +12,9 @@ use super::{Id, Ids};
 use crate::error::{Error, Result};
 use crate::index::State;
 
+/// Slots of a container of a bitmap.
+const CONTAINER: usize = 1 << 16;
+
 /// A prepared filter. It follows the index: ids that are added or replaced later match too. Cheap to clone.
 #[derive(Clone)]
 pub struct IdSet(Arc<Inner>);
@@ -53,6 +56,7 @@ impl IdSet {
         let members = Members::of(ids)?;
         // The length first: what is published after it is found when the set is synced.
         let upto = state.len();
+        check_room(upto, members.places.len())?;
         let slots = ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto);
         let slots = SlotSet::of(slots, upto)?;
         let slots = RwLock::new(Synced { generation: state.generation(), upto, slots });
@@ -86,6 +90,7 @@ impl IdSet {
             if synced.generation != state.generation() {
                 *synced = Synced { generation: state.generation(), upto: 0, slots: SlotSet::default() };
             }
+            check_room(len, self.len())?;
             let new = synced.upto as u32..len as u32;
             synced.slots.extend(new.filter(|&slot| self.0.members.contains(state.id(slot))), len)?;
             synced.upto = len;
@@ -126,6 +131,15 @@ impl Members {
     fn contains(&self, id: Id<'_>) -> bool {
         self.places.find(hash(id), |&place| self.ids.get(place as usize) == id).is_some()
     }
+}
+
+/// Refuses what there may be no memory for: a bitmap asks for its own without saying so. It takes at most a bit for each
+/// of `slots`, and no more than a container for each of `members`, each of which may be copied as it grows.
+fn check_room(slots: usize, members: usize) -> Result<()> {
+    let containers = slots.div_ceil(CONTAINER).min(2 * members + 1);
+    let bytes = containers * (3 * CONTAINER / 8);
+    let mut probe: Vec<u8> = Vec::new();
+    probe.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { what: "an id set", bytes })
 }
 
 fn hash(id: Id<'_>) -> u64 {

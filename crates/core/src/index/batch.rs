@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::Guard;
 use parking_lot::{Condvar, Mutex};
 
-use super::reader::Reader;
+use super::reader::{Reader, Request};
 use super::state::State;
 use super::{Inner, scan};
 use crate::error::{Error, Result, panic_message};
@@ -161,11 +161,12 @@ impl Job {
         let len = state.len();
         let filter = inner.filter_slots(state, options, len)?;
         let request = inner.request(state, options, len, filter.as_deref(), None);
+        let request = Request { cancelled: work.cancelled.as_deref(), ..request };
         let snapshot = state.snapshot();
         let reader = Reader::new(state, &snapshot, request, inner.threshold());
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
         if reader.is_flat() {
-            return scan::many(&reader, &queries, work);
+            return scan::many(&reader, &queries);
         }
         state.scratches.with(|scratch| {
             let one = |query: &Query<'_>| {

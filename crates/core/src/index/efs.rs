@@ -119,7 +119,8 @@ fn measure(state: &State, pools: &Pools, threshold: usize, turns: Turns<'_>) -> 
     let migrated = state.migrated();
     let search = |query: Query<'_>, k: usize, ef: usize, excluded: Option<u32>| -> Result<TopK> {
         let _turn = turns.next().ok_or(Error::Cancelled)?;
-        let request = Request { k, ef, exact: false, max_distance: f32::INFINITY, filter: None, excluded };
+        let (exact, max_distance) = (false, f32::INFINITY);
+        let request = Request { k, ef, exact, max_distance, filter: None, excluded, cancelled: None };
         let snapshot = state.snapshot();
         let reader = Reader::new(state, &snapshot, request, threshold);
         state.scratches.with(|scratch| reader.nearest(query, scratch).map(|()| std::mem::take(&mut scratch.top)))

@@ -9,7 +9,7 @@ use super::Inner;
 use super::failpoints::Point;
 use super::state::State;
 use crate::codes::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::graph::{Batch, Bulk, Graph, Insertion, Shape, Survey};
 use crate::migration::{Control, Listener, Migrated, MigrationDone, Next};
 use crate::pools::Turns;
@@ -39,8 +39,8 @@ pub struct Migration {
     pub total: usize,
     /// How rows came into the graph, once there is one.
     pub method: Option<&'static str>,
-    /// Code and message of the failure that stopped the background migration.
-    pub error: Option<(&'static str, String)>,
+    /// What stopped the background migration.
+    pub error: Option<Failure>,
 }
 
 /// What of a region a chunk was.
@@ -54,7 +54,7 @@ impl Inner {
     pub(super) fn migration(&self) -> Migration {
         let control = self.migrator.control();
         let state = self.state.load();
-        let migrated = state.migrated();
+        let (migrated, served) = state.served();
         let waits = control.end() > migrated;
         let is_running = control.wants_run(migrated);
         let migration_state = match (state.graph.load().is_some(), waits) {
@@ -65,13 +65,13 @@ impl Inner {
             (false, _) => MigrationState::Exact,
         };
         // Rows may be removed between the two looks at them.
-        let total = state.live_in(0..state.len());
+        let total = state.live();
         Migration {
             state: migration_state,
-            migrated: state.live_in(0..migrated).min(total),
+            migrated: served.min(total),
             total,
             method: state.graph.load().as_deref().map(Graph::method),
-            error: control.failure().map(|error| (error.code(), error.to_string())),
+            error: control.failure().map(Failure::from),
         }
     }
 
@@ -86,8 +86,7 @@ impl Inner {
         drop(control);
         let inner = self.clone();
         let builder = thread::Builder::new().name("vicinal-migration".into());
-        let failed = |error| Error::Internal(format!("starting a thread failed: {error}"));
-        let start = || builder.spawn(move || inner.run_migration()).map_err(failed);
+        let start = || builder.spawn(move || inner.run_migration()).map_err(Error::thread);
         if let Err(error) = self.failpoints.pass(Point::Spawn).and_then(|()| start()) {
             let mut control = self.migrator.control();
             control.running = false;
@@ -137,7 +136,9 @@ impl Inner {
     pub(super) fn settle_migrations(&self) {
         let mut control = self.migrator.control();
         let state = self.state.load();
-        let settled = control.settled(state.migrated(), &|slots| state.live_in(slots));
+        // Counts here what has moved, rather than where somebody asks.
+        let (migrated, _) = state.served();
+        let settled = control.settled(migrated, &|slots| state.live_in(slots));
         drop(control);
         settled.into_iter().for_each(|tell| tell());
     }
@@ -248,7 +249,7 @@ impl Inner {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let Some((m, encoder, _)) = self.plan_graph(state, (&state.leaders(0..end), end), turns) else {
+                let Some((m, encoder, _)) = self.plan_graph(state, (&state.leaders(0..end)?, end), turns) else {
                     return Ok(());
                 };
                 let graph = Arc::new(Graph::new(m, self.options.seed, state.shelf.share(), encoder));
@@ -263,7 +264,7 @@ impl Inner {
             ef_construction: self.options.ef_construction,
             turns,
         };
-        let slots = state.leaders(graph.migrated()..end);
+        let slots = state.leaders(graph.migrated()..end)?;
         self.failpoints.pass(Point::Chunk)?;
         insertion.insert(&Batch { slots: &slots, end: end as u32 })
     }
@@ -273,7 +274,7 @@ impl Inner {
         let stopped = || stopped() || self.migrator.is_overtaken(end);
         let stopped = self.stopped(state, &stopped);
         let turns = self.pools.turns(&stopped);
-        let slots = state.leaders(0..end);
+        let slots = state.leaders(0..end)?;
         let Some((_, encoder, shape)) = self.plan_graph(state, (&slots, end), turns) else {
             return Ok(());
         };

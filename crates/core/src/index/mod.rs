@@ -45,6 +45,7 @@ use crate::work::Work;
 use durable::Place;
 use failpoints::Failpoints;
 use read::Source;
+use write::MAX_SLOTS;
 
 /// An index. All methods may be called from any thread; clones share it, and the last one that goes stops its work.
 ///
@@ -81,11 +82,13 @@ struct Inner {
 }
 
 impl Index {
-    /// An empty index. `InvalidArgument` for options out of range, `OutOfMemory` if the capacity cannot be reserved.
+    /// An empty index. `InvalidArgument` for options out of range.
     pub fn new(options: Options) -> Result<Self> {
         options.validate()?;
+        let options = Options { capacity: options.capacity.min(MAX_SLOTS), ..options };
         let pools = Pools::new(options.threads)?;
-        let state = State::new(&options)?;
+        let state = State::new(&options);
+        state.wish(options.capacity);
         Ok(Self::assemble(options, pools, state))
     }
 
@@ -365,10 +368,8 @@ impl Inner {
             (Some(durable), Some(last)) if checkpoint => self.guarded(|| self.checkpoint_at_close(durable, last)),
             _ => Ok(()),
         };
-        let empty = Options { capacity: 0, ..self.options.clone() };
-        if let Ok(empty) = State::new(&empty) {
-            self.migrator.reset(|| self.state.store(Arc::new(empty)));
-        }
+        let empty = Arc::new(State::new(&self.options));
+        self.migrator.reset(|| self.state.store(empty));
         if let Some(durable) = durable {
             durable.unlock();
         }

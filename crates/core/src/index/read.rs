@@ -34,11 +34,17 @@ impl Keys {
     pub fn next_block(&mut self, max: usize) -> Ids {
         let mut ids = Ids::none(self.state.ids.id_type());
         while self.next < self.end && ids.len() < max {
-            let slot = self.next;
-            self.next += 1;
-            if self.removed[slot / 64] >> (slot % 64) & 1 == 0 {
+            let word = self.next / 64;
+            let live = !self.removed[word] & u64::MAX << (self.next % 64);
+            if live == 0 {
+                self.next = (word + 1) * 64;
+                continue;
+            }
+            let slot = word * 64 + live.trailing_zeros() as usize;
+            if slot < self.end {
                 ids.push(self.state.id(slot as u32));
             }
+            self.next = slot + 1;
         }
         ids
     }
@@ -175,7 +181,7 @@ impl Inner {
     pub(super) fn request<'a>(
         &self,
         state: &State,
-        options: &SearchOptions,
+        options: &'a SearchOptions,
         len: usize,
         filter: Option<&'a SlotSet>,
         excluded: Option<u32>,
@@ -191,6 +197,7 @@ impl Inner {
             max_distance: options.max_distance.unwrap_or(f32::INFINITY),
             filter,
             excluded,
+            cancelled: options.cancelled.as_deref(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! One search over one state of the index: the graph, what it does not serve yet, and what of both counts.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::scan;
 use super::state::{Snapshot, State};
 use crate::bits::BitsView;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flat;
 use crate::graph::{Accept, Graph, GraphView, Scratch, Target};
 use crate::ids::SlotSet;
@@ -42,6 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) filter: Option<&'a SlotSet>,
     /// Not this one.
     pub(crate) excluded: Option<u32>,
+    /// Set when nobody wants the answer any more.
+    pub(crate) cancelled: Option<&'a AtomicBool>,
 }
 
 /// How a search goes that must leave nodes out.
@@ -96,14 +100,14 @@ impl<'a> Reader<'a> {
     /// The nearest `k`, in `scratch.top`.
     pub(crate) fn nearest(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
         scratch.top.reset(self.request.k.min(self.rows.len()));
+        scratch.top.reserve()?;
         if self.migrated > 0 {
             self.search_graph(query, scratch)?;
         }
         let listed = self.listed();
-        self.search_lists(query, listed.clone(), scratch);
-        self.scan(query, self.migrated..listed.start, scratch);
-        self.scan(query, listed.end..self.rows.len(), scratch);
-        Ok(())
+        self.search_lists(query, listed.clone(), scratch)?;
+        scan::one(self, query, self.migrated..listed.start, &mut scratch.top)?;
+        scan::one(self, query, listed.end..self.rows.len(), &mut scratch.top)
     }
 
     /// Whether only the scan is used.
@@ -117,6 +121,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn rows(&self) -> RowsView<'a> {
         self.rows
+    }
+
+    /// `Err(Cancelled)` once nobody wants the answer any more.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_cancelled = self.request.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if is_cancelled { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// The slots in `slots` that count, in order.
@@ -141,15 +151,6 @@ impl<'a> Reader<'a> {
         self.leading.is_some_and(|leading| leading.get(slot))
     }
 
-    fn scan(&self, query: Query<'_>, slots: Range<usize>, scratch: &mut Scratch) {
-        let top = &mut scratch.top;
-        flat::scan(self.rows, query, self.admitted(slots), |key| {
-            if key.distance() <= self.request.max_distance {
-                top.push(key);
-            }
-        });
-    }
-
     /// The slots that are searched by lists: none if these are few.
     fn listed(&self) -> Range<usize> {
         let (start, end) = (self.migrated, self.rows.len());
@@ -160,9 +161,9 @@ impl<'a> Reader<'a> {
         if allowed < LISTED_FROM * self.request.ef { start..start } else { slots }
     }
 
-    fn search_lists(&self, query: Query<'_>, listed: Range<usize>, scratch: &mut Scratch) {
+    fn search_lists(&self, query: Query<'_>, listed: Range<usize>, scratch: &mut Scratch) -> Result<()> {
         let Some(inverted) = self.inverted.filter(|_| !listed.is_empty()) else {
-            return;
+            return Ok(());
         };
         let Request { k, ef, max_distance, .. } = self.request;
         let wanted = Wanted {
@@ -173,16 +174,19 @@ impl<'a> Reader<'a> {
             patience: ef.saturating_mul((listed.len().isqrt() / 2).min(PATIENCE)),
         };
         let accepts = |slot: u32| listed.contains(&(slot as usize)) && self.admits(slot);
-        inverted.search(wanted, scratch, accepts);
+        inverted.search(wanted, scratch, accepts)?;
         let Scratch { beam, top, .. } = scratch;
         flat::scan(self.rows, query, beam.keys().iter().map(|key| key.slot()), |key| {
             if key.distance() <= max_distance {
                 top.push(key);
             }
         });
+        Ok(())
     }
 
     fn search_graph(&self, query: Query<'_>, scratch: &mut Scratch) -> Result<()> {
+        let Request { k, .. } = self.request;
+        scratch.reserve(k.min(self.rows.len()).saturating_add(k.max(RERANKED)).min(self.migrated))?;
         let live = self.state.live().min(self.migrated);
         let allowed = self.request.filter.map_or(live, |filter| filter.count(0..self.migrated as u32));
         let walk = self.walk(allowed);
@@ -197,7 +201,7 @@ impl<'a> Reader<'a> {
         scratch.weights = buffer;
         if !is_found {
             scratch.top.reset(self.request.k.min(self.rows.len()));
-            self.scan(query, 0..self.migrated, scratch);
+            scan::one(self, query, 0..self.migrated, &mut scratch.top)?;
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Exact scans that a caller may cancel: between work units they look at whether it has.
 
+use std::ops::Range;
+
 use super::reader::Reader;
 use crate::error::{Error, Result};
 use crate::flat;
 use crate::topk::{Key, TopK};
 use crate::vectors::Query;
-use crate::work::Work;
 
 /// Values compared in a work unit: about a millisecond.
 const UNIT: usize = 1 << 21;
@@ -16,14 +17,17 @@ const SPARE: usize = 16;
 /// By how much more than was seen among the rows kept the two kernels may differ on any other row.
 const SAFETY: f32 = 4.0;
 
-/// Pushes every row that `reader` admits, however far, to `top`, scored as by a single search.
-pub(super) fn one(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) -> Result<()> {
-    let rows = reader.rows();
+/// Pushes those of `slots` to `top` that `reader` admits and that are near enough.
+pub(super) fn one(reader: &Reader<'_>, query: Query<'_>, slots: Range<usize>, top: &mut TopK) -> Result<()> {
+    let (rows, max_distance) = (reader.rows(), reader.request().max_distance);
     let unit = UNIT.div_ceil(rows.space().dimensions());
-    for start in (0..rows.len()).step_by(unit) {
-        work.check()?;
-        let slots = reader.admitted(start..rows.len().min(start + unit));
-        flat::scan(rows, query, slots, |key| top.push(key));
+    for start in slots.clone().step_by(unit) {
+        reader.check()?;
+        flat::scan(rows, query, reader.admitted(start..slots.end.min(start + unit)), |key| {
+            if key.distance() <= max_distance {
+                top.push(key);
+            }
+        });
     }
     Ok(())
 }
@@ -32,19 +36,20 @@ pub(super) fn one(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &
 ///
 /// All queries are scanned for together, by a kernel whose results differ in their last bits from those of a single
 /// search. So a few more rows are kept, scored anew, and only then cut to what was asked for.
-pub(super) fn many(reader: &Reader<'_>, queries: &[Query<'_>], work: &Work) -> Result<Vec<Vec<Key>>> {
+pub(super) fn many(reader: &Reader<'_>, queries: &[Query<'_>]) -> Result<Vec<Vec<Key>>> {
     let (rows, k) = (reader.rows(), reader.request().k);
     let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::of(k.saturating_add(SPARE))).collect();
-    flat::scan_many(rows, queries, reader.admitted(0..rows.len()), &mut tops, || work.check())?;
+    tops.iter_mut().try_for_each(TopK::reserve)?;
+    flat::scan_many(rows, queries, reader.admitted(0..rows.len()), &mut tops, || reader.check())?;
     let finished = queries.iter().zip(&mut tops).map(|(&query, top)| {
-        work.check()?;
-        finish(reader, query, top, work)
+        reader.check()?;
+        finish(reader, query, top)
     });
     finished.collect()
 }
 
 /// The answer to `query`, from what the scan for many kept of it.
-fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) -> Result<Vec<Key>> {
+fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK) -> Result<Vec<Key>> {
     let request = reader.request();
     let kept = top.sorted();
     let mut keys = room_for(kept.len())?;
@@ -58,7 +63,7 @@ fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK, work: &Work) ->
     // Where many are about equally far, one that was not kept may be nearer by the other kernel.
     if last.zip(bound).is_some_and(|(last, bound)| last - difference < bound) {
         top.reset(request.k);
-        one(reader, query, top, work)?;
+        one(reader, query, 0..reader.rows().len(), top)?;
         keys = copy_of(top.sorted())?;
     }
     keys.retain(|key| key.distance() <= request.max_distance);

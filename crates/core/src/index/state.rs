@@ -5,17 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::{RwLock, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::efs::Efs;
 use super::equals::Equals;
 use crate::bits::Bits;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, ScratchPool};
 use crate::ids::{Id, IdMap, IdStore};
 use crate::inverted::InvertedFile;
 use crate::options::Options;
 use crate::vectors::{Rows, Shelf, Space};
+
+/// Removed slots below a line, so that nobody has to count them anew.
+#[derive(Default)]
+struct Counted {
+    upto: usize,
+    removed: usize,
+}
 
 pub(crate) struct State {
     /// Differs from that of every other state of the process.
@@ -27,6 +34,7 @@ pub(crate) struct State {
     pub(crate) removed: Bits,
     pub(crate) equals: Equals,
     live: AtomicUsize,
+    counted: Mutex<Counted>,
     /// Made by the first migration; replaced as a whole by a bulk build.
     pub(crate) graph: ArcSwapOption<Graph>,
     /// Rows that wait for the graph, if they are many.
@@ -54,9 +62,9 @@ pub(crate) struct Snapshot {
 }
 
 impl State {
-    pub(crate) fn new(options: &Options) -> Result<Self> {
+    pub(crate) fn new(options: &Options) -> Self {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
-        let state = Self {
+        Self {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             shelf: Shelf::new(Space::new(options.metric, options.dimensions).keeping(options.dtype)),
             ids: IdStore::new(options.id_type),
@@ -64,6 +72,7 @@ impl State {
             removed: Bits::new("ids"),
             equals: Equals::new(),
             live: AtomicUsize::new(0),
+            counted: Mutex::default(),
             graph: ArcSwapOption::empty(),
             inverted: ArcSwapOption::empty(),
             not_fitting: AtomicUsize::new(0),
@@ -73,10 +82,12 @@ impl State {
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
             abandoned: AtomicBool::new(false),
-        };
-        state.rows().reserve(options.capacity)?;
-        state.ids.reserve(options.capacity)?;
-        Ok(state)
+        }
+    }
+
+    /// Makes room for so many rows, as far as it is granted: what is not comes as it is needed.
+    pub(crate) fn wish(&self, rows: usize) {
+        let _ = self.rows().reserve(rows).and_then(|()| self.ids.reserve(rows));
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -113,7 +124,10 @@ impl State {
 
     /// Takes `slot` out.
     pub(crate) fn take_out(&self, slot: u32) {
+        let mut counted = self.counted.lock();
         self.removed.set(slot);
+        counted.removed += usize::from((slot as usize) < counted.upto);
+        drop(counted);
         self.equals.take_out(slot, self.rows().view());
         self.live.fetch_sub(1, Ordering::AcqRel);
     }
@@ -131,10 +145,32 @@ impl State {
         slots.len() - self.removed.view().count(slots)
     }
 
+    /// Slots that the graph serves, and how many of them are live. Looks only at those that it has not looked at before.
+    pub(crate) fn served(&self) -> (usize, usize) {
+        let mut counted = self.counted.lock();
+        // Under the lock it does not fall behind what was counted: a graph's end only rises.
+        let migrated = self.migrated();
+        if migrated > counted.upto {
+            counted.removed += self.removed.view().count(counted.upto..migrated);
+            counted.upto = migrated;
+        }
+        (migrated, migrated.saturating_sub(counted.removed))
+    }
+
+    /// Slots whose removed ones [`State::served`] has counted.
+    #[cfg(test)]
+    pub(crate) fn counted(&self) -> usize {
+        self.counted.lock().upto
+    }
+
     /// The slots of a range that equal no earlier one: those that become nodes.
-    pub(crate) fn leaders(&self, slots: Range<usize>) -> Vec<u32> {
+    pub(crate) fn leaders(&self, slots: Range<usize>) -> Result<Vec<u32>> {
         let followers = self.equals.followers();
-        (slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)).collect()
+        let mut leaders = Vec::new();
+        let refused = |_| Error::OutOfMemory { what: "nodes", bytes: slots.len() * size_of::<u32>() };
+        leaders.try_reserve_exact(slots.len()).map_err(refused)?;
+        leaders.extend((slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)));
+        Ok(leaders)
     }
 
     /// The id of a published slot.

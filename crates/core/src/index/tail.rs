@@ -59,7 +59,7 @@ impl Inner {
         let current = state.rows();
         let views = current.building_views_of(rows);
         let never = || false;
-        let (slots, turns) = (state.leaders(0..end), self.pools.turns(&never));
+        let (slots, turns) = (state.leaders(0..end)?, self.pools.turns(&never));
         let survey = self.pools.write(|| Ok(Survey::of(views[0], &slots, Some(&encoder), turns)))?;
         let fits = survey.is_some_and(|survey| survey.codes_fit());
         if !fits {

@@ -71,7 +71,7 @@ fn assert_broken(index: &Index, rows: u64, migrated: usize) {
     index.inner().failpoints.set(|_| Ok(()));
     let (graph, migration) = (index.graph_hash(), index.migration());
     assert_eq!((migration.state, migration.migrated), (MigrationState::Paused, migrated));
-    assert_eq!(migration.error.map(|(code, _)| code), Some("ERR_INTERNAL"));
+    assert_eq!(migration.error.map(|error| error.code), Some("ERR_INTERNAL"));
     let is_refused = |result: Result<(), Error>| matches!(result, Err(Error::Internal(text)) if text == "on purpose");
     for _ in 0..2 {
         assert!(is_refused(add(index, rows..rows + 1)));
@@ -94,7 +94,7 @@ fn a_failure_of_the_migration_is_shown_and_told_to_the_next_caller() {
     wait_until("the run has failed", || index.migration().error.is_some());
     let migration = index.migration();
     assert_eq!((migration.state, migration.migrated, migration.total), (MigrationState::Paused, 0, 300));
-    assert_eq!(migration.error.map(|(code, _)| code), Some("ERR_OUT_OF_MEMORY"));
+    assert_eq!(migration.error.map(|error| error.code), Some("ERR_OUT_OF_MEMORY"));
     assert_found(&index, 0..300, false);
     add(&index, 300..310).unwrap();
     index.inner().failpoints.set(|_| Ok(()));
@@ -326,4 +326,69 @@ fn close_stops_a_bulk_build() {
     index.close().unwrap();
     assert!(matches!(told.recv().unwrap(), Err(Error::Closed)));
     assert!(index.inner().state.load().graph.load().is_none(), "no graph came after it");
+}
+
+#[test]
+fn a_thread_that_is_refused_leaves_the_index_sound() {
+    let index = Index::new(options(true)).unwrap();
+    index.inner().failpoints.set(|point| match point {
+        Point::Spawn => Err(Error::thread(std::io::Error::other("no more threads"))),
+        _ => Ok(()),
+    });
+    add(&index, 0..300).unwrap();
+    let error = index.migration().error.unwrap();
+    assert_eq!((error.code, error.cause.as_deref()), ("ERR_OUT_OF_MEMORY", Some("no more threads")));
+    assert_found(&index, 0..300, false);
+    index.inner().failpoints.set(|_| Ok(()));
+    assert!(matches!(index.migrate(&Work::default()), Err(Error::Thread { .. })), "it is told once");
+    add(&index, 300..310).unwrap();
+    index.migrate(&Work::default()).unwrap();
+    assert_eq!(index.migration().state, MigrationState::Graph);
+}
+
+#[test]
+fn served_rows_are_counted_where_they_move_and_as_they_go() {
+    let index = Index::new(options(true)).unwrap();
+    add(&index, 0..300).unwrap();
+    index.remove(&Ids::Keys((0..10).collect())).unwrap();
+    index.migrate(&Work::default()).unwrap();
+    let state = index.inner().state.load_full();
+    assert_eq!(state.counted(), 300, "by the run, not by whoever asks");
+    index.remove(&Ids::Keys((5..60).collect())).unwrap();
+    add(&index, 300..310).unwrap();
+    let migration = index.migration();
+    assert_eq!(migration.total, 250);
+    assert!(migration.migrated == 240 || migration.migrated == 250, "{migration:?}");
+    index.migrate(&Work::default()).unwrap();
+    assert_eq!((index.migration().migrated, index.migration().total), (250, 250));
+}
+
+#[test]
+fn a_scan_looks_at_whether_it_is_cancelled() {
+    let index = Index::new(options(true)).unwrap();
+    add(&index, 0..300).unwrap();
+    let flag = Arc::new(AtomicBool::new(false));
+    for exact in [false, true] {
+        let options = SearchOptions { k: 3, exact, cancelled: Some(flag.clone()), ..SearchOptions::default() };
+        flag.store(false, Ordering::Relaxed);
+        assert_eq!(index.search(&row(7), &options).unwrap().ids.len(), 3);
+        assert!(index.search_by_id(Id::Key(7), &options).is_ok());
+        flag.store(true, Ordering::Relaxed);
+        // A graph that serves all rows leaves nothing to scan.
+        add(&index, if exact { 301..302 } else { 300..301 }).unwrap();
+        index.pause_migration().unwrap();
+        if exact {
+            assert!(matches!(index.search(&row(7), &options), Err(Error::Cancelled)));
+            assert!(matches!(index.search_by_id(Id::Key(7), &options), Err(Error::Cancelled)));
+        }
+    }
+}
+
+#[test]
+fn capacity_is_a_wish() {
+    let index = Index::new(Options { capacity: usize::MAX, ..options(true) }).unwrap();
+    add(&index, 0..10).unwrap();
+    index.clear().unwrap();
+    add(&index, 0..10).unwrap();
+    assert_eq!(index.len(), 10);
 }

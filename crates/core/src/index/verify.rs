@@ -116,7 +116,8 @@ impl Inner {
         let ef = ef.unwrap_or(self.options.ef).max(k);
         let snapshot = state.snapshot();
         let reader = |exact| {
-            let request = Request { k, ef, exact, max_distance: f32::INFINITY, filter: None, excluded: None };
+            let (max_distance, cancelled) = (f32::INFINITY, work.cancelled.as_deref());
+            let request = Request { k, ef, exact, max_distance, filter: None, excluded: None, cancelled };
             Reader::new(state, &snapshot, request, self.threshold())
         };
         state.scratches.with(|scratch| {
@@ -130,7 +131,7 @@ impl Inner {
             found.extend(keys.iter().map(|key| key.distance()));
             let scanning = reader(true);
             scratch.top.reset(k.min(scanning.rows().len()));
-            scan::one(&scanning, query, &mut scratch.top, work)?;
+            scan::one(&scanning, query, 0..scanning.rows().len(), &mut scratch.top)?;
             let exact = scratch.top.sorted();
             let Some(last) = exact.last().map(|key| key.distance()) else {
                 return Ok((0, 0));

@@ -105,7 +105,7 @@ impl Inner {
 
     pub(super) fn clear(&self) -> Result<()> {
         let _writing = self.changing()?;
-        let fresh = Arc::new(State::new(&self.options)?);
+        let fresh = Arc::new(State::new(&self.options));
         self.log(fresh.rows().view(), &Record::Clear)?;
         let _ = self.failpoints.pass(Point::Logged);
         self.migrator.reset(|| self.state.swap(Arc::clone(&fresh))).abandon();

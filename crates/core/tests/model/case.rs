@@ -298,6 +298,7 @@ impl<'a> Case<'a> {
             exact: query.exact,
             max_distance: question.max_distance,
             filter: set,
+            cancelled: None,
         };
         let Hits { ids, distances } = search(&self.index, &options);
         let is_exact = query.exact || k == usize::MAX || !self.is_due() || (!self.setup.is_auto && !self.has_graph);

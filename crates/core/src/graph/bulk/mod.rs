@@ -96,7 +96,8 @@ impl Bulk<'_> {
             return Ok(None);
         };
         let order = partitions[0].order()?;
-        let partitions: Vec<Partition> = partitions.iter().map(|partition| partition.reordered(&order)).collect();
+        let reordered = partitions.iter().map(|partition| partition.reordered(&order));
+        let partitions: Vec<Partition> = reordered.collect::<Result<_>>()?;
         let mut graph = Graph::of(self.shape.m, self.seed, true, unordered.arranged(&order, migrated)?);
         drop((unordered, order));
         graph.reserve(slots.len())?;
@@ -107,7 +108,8 @@ impl Bulk<'_> {
         }
         drop(partitions);
         (self.report)(Phase::Swap, 1.0);
-        let levels: Vec<u8> = (0..slots.len() as u32).map(|node| view.level_of(node) as u8).collect();
+        let mut levels: Vec<u8> = room(slots.len())?;
+        levels.extend((0..slots.len() as u32).map(|node| view.level_of(node) as u8));
         let silent = Self { report: &|_, _| (), ..*self };
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
@@ -122,7 +124,9 @@ impl Bulk<'_> {
 
     /// The levels from 1 on; the entry point, or `None` if it was stopped. `levels` are the nodes' highest.
     fn build_upper(&self, graph: &Graph, levels: &[u8]) -> Result<Option<Entry>> {
-        let mut members: Vec<u32> = (0..).zip(levels).filter(|&(_, &level)| level > 0).map(|(node, _)| node).collect();
+        let raised = || (0..).zip(levels).filter(|&(_, &level)| level > 0).map(|(node, _)| node);
+        let mut members: Vec<u32> = room(raised().count())?;
+        members.extend(raised());
         members.iter().try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
         let mut top = Entry { node: 0, level: 0 };
         while let Some(&first) = members.first() {
@@ -173,11 +177,17 @@ impl Bulk<'_> {
 
 /// `count` zeros.
 fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
-    let mut atomics = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<AtomicU32>() };
-    atomics.try_reserve_exact(count).map_err(refused)?;
+    let mut atomics = room(count)?;
     atomics.resize_with(count, || AtomicU32::new(0));
     Ok(atomics)
+}
+
+/// Room for `count` elements.
+fn room<T>(count: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: count.saturating_mul(size_of::<T>()) };
+    room.try_reserve_exact(count).map_err(refused)?;
+    Ok(room)
 }
 
 /// Writes the list of `node` on `level`.

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::meter::{self, Meter};
 use super::products::{Cpu, Products};
-use super::{Bulk, atomics};
-use crate::error::{Error, Result};
+use super::{Bulk, atomics, room};
+use crate::error::Result;
 use crate::graph::PointsView;
 use crate::topk::Key;
 use crate::work::Phase;
@@ -103,7 +103,9 @@ impl Partition {
 
     /// The nodes by their nearest leader.
     pub(super) fn order(&self) -> Result<Vec<u32>> {
-        let mut memberships = self.grouped(self.fanout)?.concat();
+        let groups = self.grouped(self.fanout)?;
+        let mut memberships = room(self.nearest.len() / self.fanout)?;
+        groups.iter().for_each(|group| memberships.extend_from_slice(group));
         memberships.par_iter_mut().for_each(|membership| *membership /= self.fanout as u32);
         Ok(memberships)
     }
@@ -123,33 +125,27 @@ impl Partition {
         let nearest = || self.nearest.iter().step_by(step).map(|&leader| (leader as usize).wrapping_sub(leaders.start));
         let mut sizes = vec![0; leaders.len()];
         nearest().filter(|&leader| leader < leaders.len()).for_each(|leader| sizes[leader] += 1);
-        let empty = |size: usize| {
-            let mut group: Vec<u32> = Vec::new();
-            let refused = |_| Error::OutOfMemory { what: "nodes", bytes: size * size_of::<u32>() };
-            group.try_reserve_exact(size).map_err(refused).map(|()| group)
-        };
-        let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(empty).collect::<Result<_>>()?;
+        let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(room).collect::<Result<_>>()?;
         let memberships = (0..).step_by(step).zip(nearest()).filter(|&(_, leader)| leader < leaders.len());
         memberships.for_each(|(membership, leader)| groups[leader].push(membership));
         Ok(groups)
     }
 
     /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
-    pub(super) fn reordered(&self, order: &[u32]) -> Self {
+    pub(super) fn reordered(&self, order: &[u32]) -> Result<Self> {
         let fanout = self.fanout;
-        let mut nearest = vec![0; self.nearest.len()];
+        let mut nearest = room(self.nearest.len())?;
+        nearest.resize(self.nearest.len(), 0);
         nearest.par_chunks_mut(fanout).zip(order).for_each(|(nearest, &node)| {
             nearest.copy_from_slice(&self.nearest[node as usize * fanout..][..fanout]);
         });
-        Self { nearest, ..*self }
+        Ok(Self { nearest, ..*self })
     }
 }
 
 /// The numbers below `count`.
 pub(super) fn all(count: usize) -> Result<Vec<u32>> {
-    let mut nodes = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: count * size_of::<u32>() };
-    nodes.try_reserve_exact(count).map_err(refused)?;
+    let mut nodes = room(count)?;
     nodes.extend(0..count as u32);
     Ok(nodes)
 }

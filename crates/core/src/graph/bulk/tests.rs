@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::candidates::Table;
 use super::partition::Partition;
 use super::products::Cpu;
-use super::{Bulk, Shape};
+use super::{Bulk, Shape, room};
 use crate::codes::Encoder;
 use crate::graph::{Points, PointsView, ScratchPool};
 use crate::options::Metric;
@@ -99,7 +99,7 @@ fn every_node_comes_into_as_many_clusters_as_it_should() {
         let partition = nodes.partition(SHAPE);
         check_partition(&partition, count);
         let order = partition.order().unwrap();
-        let reordered = partition.reordered(&order);
+        let reordered = partition.reordered(&order).unwrap();
         check_partition(&reordered, count);
         assert_eq!(reordered.order().unwrap(), numbers(count), "nodes of one leader stand together");
     }
@@ -229,4 +229,9 @@ fn a_build_that_is_stopped_gives_nothing() {
             assert_eq!(build(units).0, None, "stopped after {units} of {asked} work units");
         }
     }
+}
+
+#[test]
+fn memory_that_is_refused_is_an_error() {
+    assert!(matches!(room::<u32>(usize::MAX), Err(crate::Error::OutOfMemory { .. })));
 }

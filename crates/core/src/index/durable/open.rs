@@ -13,7 +13,7 @@ use super::{Durability, Durable, Place};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::persist::{self, Image, Position, Snapshot};
-use crate::index::write::Existing;
+use crate::index::write::{Existing, MAX_SLOTS};
 use crate::index::{Index, Inner, State};
 use crate::options::{GivenOptions, Options};
 use crate::pools::Pools;
@@ -109,7 +109,7 @@ fn read(disk: &dyn Disk, directory: &Path, names: &[String], given: &GivenOption
         return Err(name.corrupt(format!("a snapshot at {position:?}"), format!("one at {snapshot}")));
     };
     given.check(&options)?;
-    let capacity = given.capacity.unwrap_or(options.capacity);
+    let capacity = given.capacity.unwrap_or(options.capacity).min(MAX_SLOTS);
     let options = Options { threads: given.threads, capacity, ..options };
     options.validate()?;
     let pools = Pools::new(options.threads)?;
@@ -155,7 +155,8 @@ fn start(index: &Index, place: Place) {
 /// Makes a new index in a directory.
 fn create(disk: &dyn Disk, directory: &Path, given: &GivenOptions) -> Result<()> {
     let options = given.complete()?;
-    let empty = State::new(&Options { capacity: 0, ..options.clone() })?;
+    let options = Options { capacity: options.capacity.min(MAX_SLOTS), ..options };
+    let empty = State::new(&options);
     let position = Position { sequence: 0, identity: log::new_identity() };
     let path = directory.join(file_name(0));
     persist::write(disk, &path, &Image::of(&Arc::new(empty))?, &options, Some(position), &Work::default())?;

@@ -24,8 +24,7 @@ pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
     check_lengths(file)?;
     let slots = file.header.slots;
     work.report(Phase::Read, 0, slots);
-    // The capacity is a wish of whoever made the index; what the file holds is all that is needed now.
-    let state = State::new(&Options { capacity: 0, ..file.header.options.clone() })?;
+    let state = State::new(&file.header.options);
     read_removed(file, &state)?;
     read_ids(file, &state)?;
     let graph = file.header.graph.map(|header| read_graph(file, &state, header)).transpose()?;
