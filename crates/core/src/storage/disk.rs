@@ -156,7 +156,18 @@ impl Disk for System {
         }
         file.set_len(0)?;
         file.write_all(std::process::id().to_string().as_bytes())?;
-        Ok(Lock::Held(Box::new(file)))
+        Ok(Lock::Held(Box::new(LockedFile(file))))
+    }
+}
+
+/// A file that is locked until this is dropped. To close it would not be enough: a process that is being started has a copy
+/// of the handle until its own program begins, and the lock would last as long.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Where this fails, closing the file does it.
+        let _ = self.0.unlock();
     }
 }
 
@@ -217,4 +228,23 @@ fn open_with_permissions_of(replaced: Option<Metadata>, options: &mut OpenOption
 #[cfg(not(unix))]
 fn open_with_permissions_of(_replaced: Option<Metadata>, options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_though_a_child_process_still_has_a_copy_of_the_handle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        // As `fork` copies it, until `exec` closes the copy.
+        let _inherited = file.try_clone().unwrap();
+        let locked = LockedFile(file);
+        assert!(matches!(System.lock(&path).unwrap(), Lock::Taken(_)));
+        drop(locked);
+        assert!(matches!(System.lock(&path).unwrap(), Lock::Held(_)));
+    }
 }
