@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -34,8 +34,6 @@ pub(crate) struct Migrator {
     changed: Condvar,
     /// A run should look at `control` before it goes on; read between work units.
     interrupted: AtomicBool,
-    /// What `Control::rebuilt` is; read between work units.
-    rebuilt: AtomicUsize,
     /// Held while rows are inserted: by the background run, by a step by hand, and by `save`, which must not see a
     /// graph half changed.
     inserting: Mutex<()>,
@@ -112,7 +110,6 @@ impl Migrator {
             control: Mutex::new(control),
             changed: Condvar::new(),
             interrupted: AtomicBool::new(false),
-            rebuilt: AtomicUsize::new(0),
             inserting: Mutex::new(()),
         }
     }
@@ -136,15 +133,13 @@ impl Migrator {
 
     /// A write has published the rows below `len`, of which `live` are live.
     pub(crate) fn cut(&self, len: usize, live: usize) {
-        let mut control = self.control();
-        control.cut(len, live);
-        self.rebuilt.store(control.rebuilt, Ordering::Relaxed);
+        self.control().cut(len, live);
     }
 
     /// Whether it is not worth it to finish a graph of the rows below `end`: one of twice as many is due already. Nobody sees
     /// the difference when all is done, since a decision that is overtaken leaves no trace.
     pub(crate) fn is_overtaken(&self, end: usize) -> bool {
-        self.rebuilt.load(Ordering::Relaxed) >= 2 * end
+        self.control().rebuilt >= 2 * end
     }
 
     /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
@@ -164,7 +159,6 @@ impl Migrator {
         control.cuts.clear();
         control.is_gathering = false;
         control.rebuilt = 0;
-        self.rebuilt.store(0, Ordering::Relaxed);
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target) = (0, 0);

@@ -52,8 +52,8 @@ struct Neighborhood {
 }
 
 impl Survey {
-    /// Looks at the rows at `slots`, none of which equals another, and at their codes. Runs on the build threads, each work unit in a turn; `None` if
-    /// it was stopped.
+    /// Looks at the rows at `slots`, none of which equals another, and at their codes. Runs on the threads of the pool that
+    /// it is called on, each work unit in a turn; `None` if it was stopped.
     pub(crate) fn of(rows: RowsView<'_>, slots: &[u32], encoder: Option<&Encoder>, turns: Turns<'_>) -> Option<Self> {
         let len = slots.len();
         let among = len.min(AMONG);

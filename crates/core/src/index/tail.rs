@@ -26,17 +26,18 @@ impl Inner {
         rows: RowsView<'_>,
         live: usize,
     ) -> Result<Option<Arc<InvertedFile>>> {
-        let (migrated, end) = (state.migrated(), rows.len());
+        let graph = state.graph.load();
+        let (migrated, end) = (graph.as_deref().map_or(0, Graph::migrated), rows.len());
         let file = state.inverted.load_full();
         let listed = file.as_ref().map_or(0, |file| file.slots().end).max(migrated);
         // Without a graph, and as long as nobody asked for one, answers are exact.
-        let is_wanted = self.options.auto_migrate || state.graph.load().is_some();
+        let is_wanted = self.options.auto_migrate || graph.is_some();
         if !is_wanted || live < self.threshold() || end - listed < GATHERED {
             return Ok(None);
         }
         let file = if let Some(file) = file.filter(|file| is_fitting(file, migrated, end)) {
             self.pools.write(|| file.extended(rows, end))?
-        } else if let Some(encoder) = self.encoder_of_waiting(state, rows)? {
+        } else if let Some(encoder) = self.encoder_of_waiting(state, graph.as_deref(), rows)? {
             self.pools.write(|| InvertedFile::new(&encoder, rows, migrated..end))?
         } else {
             return Ok(None);
@@ -45,10 +46,9 @@ impl Inner {
     }
 
     /// What makes codes of rows, if these tell them apart: the graph's, or one that is made from `rows`.
-    fn encoder_of_waiting(&self, state: &State, rows: RowsView<'_>) -> Result<Option<Encoder>> {
-        let graph = state.graph.load();
+    fn encoder_of_waiting(&self, state: &State, graph: Option<&Graph>, rows: RowsView<'_>) -> Result<Option<Encoder>> {
         // Rows of whole numbers are the codes of their graph, which has none that say how to make others.
-        if let Some(graph) = graph.as_deref().filter(|_| !self.options.dtype.is_whole()) {
+        if let Some(graph) = graph.filter(|_| !self.options.dtype.is_whole()) {
             return Ok(Graph::encoder(graph).cloned());
         }
         let end = rows.len();
