@@ -17,8 +17,9 @@ use rayon::prelude::*;
 
 use crate::codes::{Codes, CodesView, Encoder, Measure, Weights};
 use crate::distance::bytes::{ByteKernels, BytePanels, Least};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Scratch;
+use crate::memory::room;
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
@@ -217,7 +218,7 @@ impl Run {
         let (order, bounds) = sorted(&lists, leaders.codes.len())?;
         let codes = Codes::new(leaders.codes.encoder().clone());
         codes.copy(given.view(Measure::Euclidean), &order)?;
-        let mut slots = room(order.len())?;
+        let mut slots = room("lists", order.len())?;
         slots.extend(order.iter().map(|&position| unsorted[position as usize]));
         Ok(Self { codes, slots, bounds })
     }
@@ -226,7 +227,8 @@ impl Run {
     fn merged(runs: &[Arc<Run>]) -> Result<Self> {
         let rows = runs.iter().map(|run| run.slots.len()).sum();
         let lists = runs[0].bounds.len() - 1;
-        let (mut places, mut slots, mut bounds) = (room(rows)?, room(rows)?, room(lists + 1)?);
+        let (mut places, mut slots, mut bounds) =
+            (room("lists", rows)?, room("lists", rows)?, room("lists", lists + 1)?);
         for list in 0..lists {
             bounds.push(slots.len() as u32);
             for (number, run) in runs.iter().enumerate() {
@@ -260,7 +262,7 @@ fn merge_last(runs: &mut Vec<Arc<Run>>) -> Result<()> {
 /// their middle.
 fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Result<Vec<f32>> {
     let (dimensions, mut buffer) = (rows.space().dimensions(), Vec::new());
-    let mut sums = room(own.len() * dimensions)?;
+    let mut sums = room("lists", own.len() * dimensions)?;
     sums.resize(own.len() * dimensions, 0.0f64);
     let mut members = vec![0.0f64; own.len()];
     for (&slot, &list) in samples.iter().zip(lists) {
@@ -268,7 +270,7 @@ fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Res
         sums.zip(rows.given(slot, &mut buffer)).for_each(|(sum, &value)| *sum += f64::from(value));
         members[list as usize] += 1.0;
     }
-    let mut means = room(own.len() * dimensions)?;
+    let mut means = room("lists", own.len() * dimensions)?;
     for ((sums, &members), &own) in sums.chunks(dimensions).zip(&members).zip(own) {
         let mean = sums.iter().map(|sum| (sum / members) as f32);
         if members > 0.0 && mean.clone().any(|value| value != 0.0) {
@@ -283,7 +285,7 @@ fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Res
 /// The nearest of the packed columns to each of `codes`.
 fn nearest(codes: &Codes, columns: &BytePanels) -> Result<Vec<u32>> {
     let (view, kernels, width) = (codes.view(Measure::Euclidean), ByteKernels::get(), columns.width());
-    let mut nearest = room(codes.len())?;
+    let mut nearest = room("lists", codes.len())?;
     nearest.resize(codes.len(), 0);
     let units = nearest.par_chunks_mut(UNIT).enumerate();
     units.for_each_init(
@@ -306,7 +308,7 @@ fn sorted(lists: &[u32], count: usize) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut bounds = vec![0; count + 1];
     lists.iter().for_each(|&list| bounds[list as usize + 1] += 1);
     (0..count).for_each(|list| bounds[list + 1] += bounds[list]);
-    let mut order = room(lists.len())?;
+    let mut order = room("lists", lists.len())?;
     order.resize(lists.len(), 0);
     let mut places = bounds.clone();
     for (position, &list) in (0..).zip(lists) {
@@ -318,16 +320,9 @@ fn sorted(lists: &[u32], count: usize) -> Result<(Vec<u32>, Vec<u32>)> {
 }
 
 fn numbered(numbers: Range<usize>) -> Result<Vec<u32>> {
-    let mut all = room(numbers.len())?;
+    let mut all = room("lists", numbers.len())?;
     all.extend(numbers.start as u32..numbers.end as u32);
     Ok(all)
-}
-
-fn room<T>(count: usize) -> Result<Vec<T>> {
-    let mut room = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "lists", bytes: count * size_of::<T>() };
-    room.try_reserve_exact(count).map_err(refused)?;
-    Ok(room)
 }
 
 #[cfg(test)]

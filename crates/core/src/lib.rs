@@ -16,6 +16,7 @@ mod graph;
 mod ids;
 mod index;
 mod inverted;
+mod memory;
 mod migration;
 mod options;
 mod os;

@@ -17,7 +17,8 @@ pub(crate) use encoder::{Encoder, Scalars};
 pub(crate) use whole::WholeView;
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Near, PREFETCHED, TileRow};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory::room;
 use crate::options::Metric;
 use crate::vectors::{Blocks, Padded, RowsView, View};
 
@@ -101,9 +102,7 @@ impl Codes {
     }
 
     fn append(&self, count: usize, write: impl Fn(usize, &mut [u8]) -> Scalars + Sync) -> Result<()> {
-        let mut all = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "codes", bytes: count * size_of::<Scalars>() };
-        all.try_reserve_exact(count).map_err(refused)?;
+        let mut all = room("codes", count)?;
         all.resize(count, Scalars::default());
         let (mut codes, mut scalars) = (self.codes.writer(), self.scalars.writer());
         codes.extend(all.par_iter_mut().enumerate(), |(position, scalars), code| *scalars = write(position, code))?;

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Id, IdStore, Ids};
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::work::Work;
 
 /// Tables; each has a lock of its own, so that a reader waits at most while one of them grows.
@@ -40,8 +41,7 @@ impl IdMap {
 
     /// The hashes of all `ids`.
     pub(crate) fn hashes(&self, ids: &Ids, work: &Work) -> Result<Vec<IdHash>> {
-        let mut hashes = Vec::new();
-        hashes.try_reserve_exact(ids.len()).map_err(|_| refused(ids.len() * size_of::<IdHash>()))?;
+        let mut hashes = room("ids", ids.len())?;
         for id in ids.iter() {
             work.check()?;
             hashes.push(self.hash(id));

@@ -11,6 +11,7 @@ use super::state::State;
 use super::{Inner, scan};
 use crate::error::{Error, Result, panic_message};
 use crate::ids::Ids;
+use crate::memory::room;
 use crate::options::SearchOptions;
 use crate::topk::Key;
 use crate::vectors::{Padded, Query};
@@ -76,9 +77,7 @@ impl Inner {
             return Err(Error::argument("k", "Infinity", "a whole number: a batch has rows of one length"));
         }
         let threads = self.pools.threads().min(count.div_ceil(UNIT));
-        let mut found = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: count * size_of::<Vec<Key>>() };
-        found.try_reserve_exact(count).map_err(refused)?;
+        let mut found = room("the answer", count)?;
         found.resize_with(count, Vec::new);
         let outcome = Outcome { found, running: threads, ..Outcome::default() };
         let job = Arc::new(Job {

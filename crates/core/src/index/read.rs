@@ -10,6 +10,7 @@ use super::state::State;
 use crate::error::{Error, Result};
 use crate::graph::Scratch;
 use crate::ids::{Id, IdSet, Ids, SlotSet, Slots};
+use crate::memory::room;
 use crate::options::{IdType, SearchOptions};
 use crate::topk::Key;
 use crate::vectors::Padded;
@@ -242,12 +243,8 @@ impl Inner {
         ids.check(self.options.id_type)?;
         let dimensions = self.options.dimensions;
         let values = ids.len().saturating_mul(dimensions);
-        let mut rows = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: values.saturating_mul(size_of::<f32>()) };
-        rows.try_reserve_exact(values).map_err(refused)?;
-        let mut found = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "the answer", bytes: ids.len() };
-        found.try_reserve_exact(ids.len()).map_err(refused)?;
+        let mut rows = room("the answer", values)?;
+        let mut found = room("the answer", ids.len())?;
         found.resize(ids.len(), 0);
         let mut buffer = Vec::new();
         for (row, id) in ids.iter().enumerate() {
@@ -267,9 +264,7 @@ impl Inner {
         let (end, removed) = state.undisturbed(|| {
             let end = state.len();
             let words = end.div_ceil(64);
-            let mut removed = Vec::new();
-            let refused = |_| Error::OutOfMemory { what: "the keys", bytes: words * size_of::<u64>() };
-            removed.try_reserve_exact(words).map_err(refused)?;
+            let mut removed = room("the keys", words)?;
             let view = state.removed.view();
             removed.extend((0..words).map(|index| view.word(index)));
             Ok::<_, Error>((end, removed))

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::reader::Reader;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flat;
+use crate::memory::room;
 use crate::topk::{Key, TopK};
 use crate::vectors::Query;
 
@@ -52,7 +53,7 @@ pub(super) fn many(reader: &Reader<'_>, queries: &[Query<'_>]) -> Result<Vec<Vec
 fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK) -> Result<Vec<Key>> {
     let request = reader.request();
     let kept = top.sorted();
-    let mut keys = room_for(kept.len())?;
+    let mut keys = room("the answer", kept.len())?;
     flat::scan(reader.rows(), query, kept.iter().map(|key| key.slot()), |key| keys.push(key));
     let differences = kept.iter().zip(&keys).map(|(kept, key)| (kept.distance() - key.distance()).abs());
     let difference = SAFETY * differences.filter(|difference| difference.is_finite()).fold(0.0, f32::max);
@@ -72,14 +73,7 @@ fn finish(reader: &Reader<'_>, query: Query<'_>, top: &mut TopK) -> Result<Vec<K
 
 /// A copy of what a search found.
 pub(super) fn copy_of(keys: &[Key]) -> Result<Vec<Key>> {
-    let mut copy = room_for(keys.len())?;
+    let mut copy = room("the answer", keys.len())?;
     copy.extend_from_slice(keys);
     Ok(copy)
-}
-
-fn room_for(keys: usize) -> Result<Vec<Key>> {
-    let mut room = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "the answer", bytes: keys * size_of::<Key>() };
-    room.try_reserve_exact(keys).map_err(refused)?;
-    Ok(room)
 }

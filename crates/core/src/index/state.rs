@@ -10,10 +10,11 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use super::efs::Efs;
 use super::equals::Equals;
 use crate::bits::Bits;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, ScratchPool};
 use crate::ids::{Id, IdMap, IdStore};
 use crate::inverted::InvertedFile;
+use crate::memory::room;
 use crate::options::Options;
 use crate::vectors::{Rows, Shelf, Space};
 
@@ -166,9 +167,7 @@ impl State {
     /// The slots of a range that equal no earlier one: those that become nodes.
     pub(crate) fn leaders(&self, slots: Range<usize>) -> Result<Vec<u32>> {
         let followers = self.equals.followers();
-        let mut leaders = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "nodes", bytes: slots.len() * size_of::<u32>() };
-        leaders.try_reserve_exact(slots.len()).map_err(refused)?;
+        let mut leaders = room("nodes", slots.len())?;
         leaders.extend((slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)));
         Ok(leaders)
     }

@@ -8,6 +8,7 @@ use super::{Inner, scan};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::inverted::InvertedFile;
+use crate::memory::room;
 use crate::vectors::Padded;
 use crate::work::{Phase, Work};
 
@@ -125,9 +126,8 @@ impl Inner {
             let mut query = Padded::default();
             let query = searching.rows().query(slot, &mut query);
             searching.nearest(query, scratch)?;
-            let mut found = Vec::new();
             let keys = scratch.top.sorted();
-            found.try_reserve_exact(keys.len()).map_err(|_| refused(keys.len() * size_of::<f32>()))?;
+            let mut found = room("a verification", keys.len())?;
             found.extend(keys.iter().map(|key| key.distance()));
             let scanning = reader(true);
             scratch.top.reset(k.min(scanning.rows().len()));
@@ -141,17 +141,12 @@ impl Inner {
     }
 }
 
-fn refused(bytes: usize) -> Error {
-    Error::OutOfMemory { what: "a verification", bytes }
-}
-
 /// At most `count` live slots: of each stretch of them one at random, so that data that repeat are not met at one place.
 fn sample(state: &State, count: usize, seed: u64, work: &Work) -> Result<Vec<u32>> {
     let slots = state.len();
     let live = state.live_in(0..slots);
     let count = count.min(live);
-    let mut sampled = Vec::new();
-    sampled.try_reserve_exact(count).map_err(|_| refused(count * size_of::<u32>()))?;
+    let mut sampled = room("a verification", count)?;
     let removed = state.removed.view();
     let place = |stretch: usize| {
         let (start, end) = (stretch * live / count, (stretch + 1) * live / count);

@@ -12,9 +12,10 @@ use rayon::prelude::*;
 
 use super::partition::{all, sample};
 use super::{Bulk, atomics, tree};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::links::Link;
 use crate::graph::{Entry, Graph, GraphView, Scratch, Target};
+use crate::memory::room;
 use crate::topk::Key;
 
 /// One node in so many is looked for at first, but no fewer than `LEAST`.
@@ -192,9 +193,7 @@ impl Mender<'_> {
 
 /// The `count` items of `items`.
 fn collected<T>(count: usize, items: impl Iterator<Item = T>) -> Result<Vec<T>> {
-    let mut collected = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<T>() };
-    collected.try_reserve_exact(count).map_err(refused)?;
+    let mut collected = room("links", count)?;
     collected.extend(items);
     Ok(collected)
 }

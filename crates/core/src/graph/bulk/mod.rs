@@ -27,7 +27,8 @@ use std::sync::atomic::AtomicU32;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, Points, PointsView, ScratchPool, nodes_by_level};
 use crate::codes::Encoder;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory::room;
 use crate::pools::{Pools, Turns};
 use crate::topk::Key;
 use crate::vectors::Rows;
@@ -108,7 +109,7 @@ impl Bulk<'_> {
         }
         drop(partitions);
         (self.report)(Phase::Swap, 1.0);
-        let mut levels: Vec<u8> = room(slots.len())?;
+        let mut levels: Vec<u8> = room("nodes", slots.len())?;
         levels.extend((0..slots.len() as u32).map(|node| view.level_of(node) as u8));
         let silent = Self { report: &|_, _| (), ..*self };
         let Some(top) = silent.build_upper(&graph, &levels)? else {
@@ -125,7 +126,7 @@ impl Bulk<'_> {
     /// The levels from 1 on; the entry point, or `None` if it was stopped. `levels` are the nodes' highest.
     fn build_upper(&self, graph: &Graph, levels: &[u8]) -> Result<Option<Entry>> {
         let raised = || (0..).zip(levels).filter(|&(_, &level)| level > 0).map(|(node, _)| node);
-        let mut members: Vec<u32> = room(raised().count())?;
+        let mut members: Vec<u32> = room("nodes", raised().count())?;
         members.extend(raised());
         members.iter().try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
         let mut top = Entry { node: 0, level: 0 };
@@ -177,17 +178,9 @@ impl Bulk<'_> {
 
 /// `count` zeros.
 fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
-    let mut atomics = room(count)?;
+    let mut atomics = room("nodes", count)?;
     atomics.resize_with(count, || AtomicU32::new(0));
     Ok(atomics)
-}
-
-/// Room for `count` elements.
-fn room<T>(count: usize) -> Result<Vec<T>> {
-    let mut room = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: "nodes", bytes: count.saturating_mul(size_of::<T>()) };
-    room.try_reserve_exact(count).map_err(refused)?;
-    Ok(room)
 }
 
 /// Writes the list of `node` on `level`.

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::meter::{self, Meter};
 use super::products::{Cpu, Products};
-use super::{Bulk, atomics, room};
+use super::{Bulk, atomics};
 use crate::error::Result;
 use crate::graph::PointsView;
+use crate::memory::room;
 use crate::topk::Key;
 use crate::work::Phase;
 
@@ -104,7 +105,7 @@ impl Partition {
     /// The nodes by their nearest leader.
     pub(super) fn order(&self) -> Result<Vec<u32>> {
         let groups = self.grouped(self.fanout)?;
-        let mut memberships = room(self.nearest.len() / self.fanout)?;
+        let mut memberships = room("nodes", self.nearest.len() / self.fanout)?;
         groups.iter().for_each(|group| memberships.extend_from_slice(group));
         memberships.par_iter_mut().for_each(|membership| *membership /= self.fanout as u32);
         Ok(memberships)
@@ -125,7 +126,7 @@ impl Partition {
         let nearest = || self.nearest.iter().step_by(step).map(|&leader| (leader as usize).wrapping_sub(leaders.start));
         let mut sizes = vec![0; leaders.len()];
         nearest().filter(|&leader| leader < leaders.len()).for_each(|leader| sizes[leader] += 1);
-        let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(room).collect::<Result<_>>()?;
+        let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(|size| room("nodes", size)).collect::<Result<_>>()?;
         let memberships = (0..).step_by(step).zip(nearest()).filter(|&(_, leader)| leader < leaders.len());
         memberships.for_each(|(membership, leader)| groups[leader].push(membership));
         Ok(groups)
@@ -134,7 +135,7 @@ impl Partition {
     /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
     pub(super) fn reordered(&self, order: &[u32]) -> Result<Self> {
         let fanout = self.fanout;
-        let mut nearest = room(self.nearest.len())?;
+        let mut nearest = room("nodes", self.nearest.len())?;
         nearest.resize(self.nearest.len(), 0);
         nearest.par_chunks_mut(fanout).zip(order).for_each(|(nearest, &node)| {
             nearest.copy_from_slice(&self.nearest[node as usize * fanout..][..fanout]);
@@ -145,7 +146,7 @@ impl Partition {
 
 /// The numbers below `count`.
 pub(super) fn all(count: usize) -> Result<Vec<u32>> {
-    let mut nodes = room(count)?;
+    let mut nodes = room("nodes", count)?;
     nodes.extend(0..count as u32);
     Ok(nodes)
 }

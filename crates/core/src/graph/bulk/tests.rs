@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::candidates::Table;
 use super::partition::Partition;
 use super::products::Cpu;
-use super::{Bulk, Shape, room};
+use super::{Bulk, Shape};
 use crate::codes::Encoder;
 use crate::graph::{Points, PointsView, ScratchPool};
 use crate::options::Metric;
@@ -229,9 +229,4 @@ fn a_build_that_is_stopped_gives_nothing() {
             assert_eq!(build(units).0, None, "stopped after {units} of {asked} work units");
         }
     }
-}
-
-#[test]
-fn memory_that_is_refused_is_an_error() {
-    assert!(matches!(room::<u32>(usize::MAX), Err(crate::Error::OutOfMemory { .. })));
 }

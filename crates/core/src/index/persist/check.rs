@@ -1,17 +1,17 @@
 //! Refusing a graph in which a search, or an insertion, would go wrong.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::GraphView;
 use crate::index::State;
 use crate::index::walk::walk;
+use crate::memory::room;
 use crate::storage::FileName;
 use crate::work::Work;
 
 /// The `slots` of nodes: below `migrated`, each once, and all of those that equal no earlier one.
 pub(super) fn nodes(state: &State, slots: &[u32], migrated: usize, name: FileName<'_>) -> Result<()> {
     let followers = state.equals.followers();
-    let mut is_node = Vec::new();
-    is_node.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated })?;
+    let mut is_node = room("links", migrated)?;
     is_node.resize(migrated, false);
     for &slot in slots {
         let is_new = is_node.get_mut(slot as usize).is_some_and(|is_node| !std::mem::replace(is_node, true));

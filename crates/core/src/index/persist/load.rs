@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::{KEPT, Position, check, section};
 use crate::codes::Encoder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
 use crate::ids::{Id, IdStore, Ids};
 use crate::index::State;
 use crate::index::write::MAX_SLOTS;
+use crate::memory::room;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{FileName, FileReader, GraphHeader, SectionReader, UNIT};
@@ -182,8 +183,7 @@ fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> 
     let graph = Graph::of(header.m, file.header.options.seed, header.is_bulk, points);
     let nodes = slots.len();
     graph.reserve(nodes)?;
-    let mut levels: Vec<u8> = Vec::new();
-    levels.try_reserve_exact(nodes).map_err(|_| Error::OutOfMemory { what: "links", bytes: nodes })?;
+    let mut levels = room("links", nodes)?;
     levels.resize(nodes, 0);
 
     let mut lists = Lists { graph: &graph, nodes, links: Vec::new(), name };
@@ -212,8 +212,7 @@ fn read_graph(file: &mut FileReader<'_>, state: &State, header: GraphHeader) -> 
 
 fn read_nodes(file: &mut FileReader<'_>, migrated: usize) -> Result<Vec<u32>> {
     let mut section = file.section(section::NODES)?;
-    let mut slots = Vec::new();
-    slots.try_reserve_exact(migrated).map_err(|_| Error::OutOfMemory { what: "links", bytes: migrated * 4 })?;
+    let mut slots = room("links", migrated)?;
     while !section.is_empty() {
         slots.push(section.take_u32()?);
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::{Index, Inner, State};
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{self, Disk, FileName, FileReader, FileWriter};
@@ -74,9 +75,7 @@ impl Image {
     pub(super) fn of(state: &Arc<State>) -> Result<Self> {
         let (slots, live) = (state.len(), state.live());
         let words = slots.div_ceil(64);
-        let mut removed = Vec::new();
-        let refused = |_| Error::OutOfMemory { what: "a copy of what is removed", bytes: words * 8 };
-        removed.try_reserve_exact(words).map_err(refused)?;
+        let mut removed = room("a copy of what is removed", words)?;
         let bits = state.removed.view();
         removed.extend((0..words).map(|index| bits.word(index)));
         Ok(Self { state: Arc::clone(state), slots, live, removed })

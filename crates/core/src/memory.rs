@@ -1,0 +1,29 @@
+//! Memory that grows with the number of rows: asked for before it is used, and refused as an error.
+
+use crate::error::{Error, Result};
+
+/// An empty vector with room for `count` elements; `what` names them in the error.
+pub(crate) fn room<T>(what: &'static str, count: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    let refused = |_| Error::OutOfMemory { what, bytes: count.saturating_mul(size_of::<T>()) };
+    room.try_reserve_exact(count).map_err(refused)?;
+    Ok(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_refused_is_an_error() {
+        assert!(matches!(room::<u32>("nodes", usize::MAX), Err(Error::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn a_refusal_names_what_it_was_for() {
+        assert!(room::<u64>("rows", 100).unwrap().capacity() >= 100);
+        let refused = room::<u64>("rows", usize::MAX / 8);
+        assert!(matches!(refused, Err(Error::OutOfMemory { what: "rows", bytes }) if bytes == usize::MAX / 8 * 8));
+        assert!(matches!(room::<u64>("rows", usize::MAX), Err(Error::OutOfMemory { bytes: usize::MAX, .. })));
+    }
+}
