@@ -8,6 +8,8 @@ use vicinal_core::{Dtype, Metric};
 pub enum Kind {
     /// Independent normal values.
     Random,
+    /// The same, some rows a thousand times as long as others.
+    Uneven,
     /// Around eight centers.
     Clustered,
     /// Of three values.
@@ -20,7 +22,8 @@ pub enum Kind {
     Whole,
 }
 
-pub const KINDS: [Kind; 6] = [Kind::Random, Kind::Clustered, Kind::Identical, Kind::Zero, Kind::Tiny, Kind::Whole];
+pub const KINDS: [Kind; 7] =
+    [Kind::Random, Kind::Uneven, Kind::Clustered, Kind::Identical, Kind::Zero, Kind::Tiny, Kind::Whole];
 
 impl Kind {
     /// One row; under cosine none is zero.
@@ -35,6 +38,10 @@ impl Kind {
     fn any_row(self, dimensions: usize, rng: &mut Rng) -> Vec<f32> {
         match self {
             Self::Random => (0..dimensions).map(|_| rng.normal()).collect(),
+            Self::Uneven => {
+                let length = (10.0 * rng.unit() - 5.0).exp2();
+                (0..dimensions).map(|_| length * rng.normal()).collect()
+            }
             Self::Clustered => {
                 let mut center = Rng(rng.below(8) as u64);
                 (0..dimensions).map(|_| 10.0 * center.normal() + 0.1 * rng.normal()).collect()

@@ -13,7 +13,7 @@ use crate::common::{Rng, wait_until};
 /// What the searches of graphs found: the sum of their recalls, and how many there were.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recall {
-    /// With lists of two links, four on level 0.
+    /// With lists of two to four links, and twice as many on level 0.
     pub narrow: (f64, usize),
     /// With as many links as are chosen from the data.
     pub default: (f64, usize),

@@ -120,7 +120,9 @@ fn setups(is_auto: bool) -> impl Strategy<Value = Setup> {
     let about_rows = (select(&METRICS), select(&KINDS), dtype, prop_oneof![6 => 1..=40usize, 1 => 60..=70usize]);
     let id_type = select(&[IdType::Number, IdType::BigInt, IdType::String]);
     let threshold = prop_oneof![Just(Some(0)), (1..300usize).prop_map(Some), Just(None)];
-    let about_graph = (threshold, select(&[Some(2), None]), prop_oneof![1..20usize, 20..400usize], any::<u64>());
+    let few = select(&[2, 2, 3, 4]).prop_map(Some);
+    let m = prop_oneof![few, Just(None)];
+    let about_graph = (threshold, m, prop_oneof![1..20usize, 20..400usize], any::<u64>());
     let threads = select(&[Some(1), Some(2), None]);
     (about_rows, id_type, about_graph, threads).prop_map(move |(about_rows, id_type, about_graph, threads)| {
         let (metric, kind, dtype, dimensions) = about_rows;

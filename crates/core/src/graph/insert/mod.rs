@@ -11,6 +11,8 @@
 mod candidates;
 mod dense;
 mod reverse;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::sync::atomic::Ordering;
@@ -47,7 +49,15 @@ struct Choice {
     /// Its links on each level that it reaches, nearest first.
     levels: Vec<Vec<Key>>,
     /// The node before it that the tree ties it to.
-    parent: Option<Key>,
+    parent: Option<u32>,
+}
+
+impl Choice {
+    /// Whether its link on `level` to `node` is the one that ties it into the tree. By the node alone: the link may have been
+    /// chosen by another of the distances, or computed by another kernel, than the parent was found by.
+    fn is_tied(&self, level: usize, node: u32) -> bool {
+        level == 0 && self.parent == Some(node)
+    }
 }
 
 impl Insertion<'_> {
@@ -98,9 +108,8 @@ impl Insertion<'_> {
     fn write_own(&self, view: &GraphView<'_>, choices: &[Choice]) {
         choices.par_iter().for_each(|choice| {
             for (level, keys) in choice.levels.iter().enumerate() {
-                let parent = choice.parent.filter(|_| level == 0).map(Key::slot);
                 let links: Vec<Link> =
-                    keys.iter().map(|key| Link::new(key.slot(), Some(key.slot()) == parent)).collect();
+                    keys.iter().map(|key| Link::new(key.slot(), choice.is_tied(level, key.slot()))).collect();
                 if let Some(list) = view.list(choice.node, level) {
                     list.write(&links);
                 }

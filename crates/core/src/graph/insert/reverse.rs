@@ -79,7 +79,7 @@ fn offers_of(choice: &Choice) -> impl Iterator<Item = Offer> + '_ {
             level: level as u32,
             target: key.slot(),
             key: Key::new(key.distance(), choice.node),
-            kept: level == 0 && choice.parent == Some(*key),
+            kept: choice.is_tied(level, key.slot()),
         })
     })
 }

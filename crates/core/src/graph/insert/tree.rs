@@ -21,7 +21,7 @@ pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice], scratch: &mut 
         let Some(anchor) = choice.anchor else {
             continue;
         };
-        let earlier = |key: &Key| key.slot() < choice.node && *key != anchor;
+        let earlier = |key: &Key| key.slot() < choice.node && key.slot() != anchor.slot();
         let near = [anchor].into_iter().chain(choice.levels[0].iter().copied().filter(earlier));
         let parent = near.clone().find(|key| tree.has_room(key.slot())).unwrap_or_else(|| {
             let node = tree.descendant_with_room(anchor.slot());
@@ -29,7 +29,7 @@ pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice], scratch: &mut 
             points.key(points.target(choice.node, &mut scratch.weights), node)
         });
         tree.planted.entry(parent.slot()).or_default().push(choice.node);
-        choice.parent = Some(parent);
+        choice.parent = Some(parent.slot());
         let links = &mut choice.levels[0];
         if links.iter().all(|link| link.slot() != parent.slot()) {
             links.truncate(view.m - 1);
