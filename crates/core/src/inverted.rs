@@ -42,6 +42,9 @@ const PREFETCHED: usize = 16;
 /// Rows that find their leaders at once.
 const UNIT: usize = 8;
 
+/// Rows of a list that are scored together; whether anybody still wants the answer is asked before each.
+const SCORED_AT_ONCE: u32 = 1_024;
+
 pub(crate) struct InvertedFile {
     /// Slots below it are not listed.
     start: usize,
@@ -113,12 +116,14 @@ impl InvertedFile {
         leaders + self.runs.iter().map(a_run).sum::<usize>()
     }
 
-    /// The nearest of the listed slots that `accepts` takes, in `scratch.beam`, nearest first.
+    /// The nearest of the listed slots that `accepts` takes, in `scratch.beam`, nearest first. `check` is asked between work
+    /// units.
     pub(crate) fn search(
         &self,
         wanted: Wanted<'_>,
         scratch: &mut Scratch,
         accepts: impl Fn(u32) -> bool,
+        check: impl Fn() -> Result<()>,
     ) -> Result<()> {
         let Wanted { query, k, limit, kept, patience } = wanted;
         let encoder = self.leaders.codes.encoder();
@@ -140,10 +145,10 @@ impl InvertedFile {
                     codes.take(PREFETCHED).for_each(|code| view.prefetch(code));
                 }
             }
-            for run in &self.runs {
-                let list = list.slot() as usize;
+            for (run, piece) in self.pieces(list.slot() as usize) {
+                check()?;
                 positions.clear();
-                positions.extend(run.bounds[list]..run.bounds[list + 1]);
+                positions.extend(piece);
                 distances.resize(positions.len(), 0.0);
                 run.codes.view(measure).score(weights, positions, distances);
                 fruitless += positions.len();
@@ -172,6 +177,15 @@ impl InvertedFile {
         }
         scratch.weights = buffer;
         Ok(())
+    }
+
+    /// What is in a list, in pieces that are scored at once: of which run, and the positions there.
+    fn pieces(&self, list: usize) -> impl Iterator<Item = (&Run, Range<u32>)> {
+        self.runs.iter().flat_map(move |run| {
+            let (start, end) = (run.bounds[list], run.bounds[list + 1]);
+            let firsts = (start..end).step_by(SCORED_AT_ONCE as usize);
+            firsts.map(move |first| (&**run, first..end.min(first + SCORED_AT_ONCE)))
+        })
     }
 }
 
@@ -374,7 +388,7 @@ mod tests {
             let (mut scratch, mut row) = (Scratch::default(), Padded::default());
             let query = view.query(7, &mut row);
             let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
-            file.search(wanted, &mut scratch, |slot| slot % 2 == 0).unwrap();
+            file.search(wanted, &mut scratch, |slot| slot % 2 == 0, || Ok(())).unwrap();
             let mut expected = Vec::new();
             crate::flat::scan(view, query, (100..3_000).step_by(2), |key| expected.push(key));
             expected.sort_unstable();
@@ -391,12 +405,35 @@ mod tests {
         let query = all.view().query(7, &mut row);
         let search = |limit: f32, patience: usize, scratch: &mut Scratch| {
             let before = scratch.evaluations;
-            file.search(Wanted { query, k: 10, limit, kept: 26, patience }, scratch, |_| true).unwrap();
+            let wanted = Wanted { query, k: 10, limit, kept: 26, patience };
+            file.search(wanted, scratch, |_| true, || Ok(())).unwrap();
             scratch.evaluations - before
         };
         assert_eq!(search(f32::INFINITY, usize::MAX, &mut scratch), 2_900);
         let some = search(f32::INFINITY, 200, &mut scratch);
         let few = search(0.0, 200, &mut scratch);
         assert!(few >= 200 && few < some && some < 2_000, "{few} and {some}");
+    }
+
+    #[test]
+    fn a_search_that_nobody_wants_ends_within_a_list() {
+        let all = rows(6_000);
+        let (mut scratch, mut row) = (Scratch::default(), Padded::default());
+        let query = all.view().query(7, &mut row);
+        // Equal codes, all in one list.
+        let leaders = file(all.view(), 5_900).leaders;
+        let run = Run { codes: Codes::new(leaders.codes.encoder().clone()), slots: vec![0; 5_900], bounds: Vec::new() };
+        run.codes.encode(all.view(), &[7; 5_900]).unwrap();
+        let mut bounds = vec![5_900; leaders.codes.len() + 1];
+        bounds[0] = 0;
+        let file = InvertedFile { start: 100, end: 6_000, leaders, runs: vec![Arc::new(Run { bounds, ..run })] };
+        let asked = std::cell::Cell::new(0);
+        let check = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 3 { Err(crate::Error::Cancelled) } else { Ok(()) }
+        };
+        let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
+        assert!(matches!(file.search(wanted, &mut scratch, |_| true, check), Err(crate::Error::Cancelled)));
+        assert_eq!(scratch.evaluations, 2 * u64::from(SCORED_AT_ONCE));
     }
 }

@@ -215,6 +215,7 @@ pub struct SearchOptions {
     pub max_distance: Option<f32>,
     /// Only these.
     pub filter: Option<crate::IdSet>,
-    /// Stops the search, which then fails with `Cancelled`, when it is set: looked at between the work units of a scan.
+    /// Stops the search, which then fails with `Cancelled`, when it is set: looked at between the work units of a scan
+    /// and of a search by lists.
     pub cancelled: Option<Arc<AtomicBool>>,
 }

@@ -3,11 +3,12 @@
 
 mod common;
 
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use common::data::Photos;
 use common::{METRICS, Rng, add_in_batches, exactly, nearest};
-use vicinal_core::{Ids, Index, Metric, Options, SearchOptions, Work};
+use vicinal_core::{Error, Ids, Index, Metric, Options, SearchOptions, Work};
 
 static PHOTOS: LazyLock<Photos> = LazyLock::new(Photos::read);
 
@@ -70,6 +71,18 @@ fn part_in_the_graph_and_part_waiting_are_one_answer() {
         unique.dedup();
         assert_eq!(unique.len(), K);
     }
+}
+
+#[test]
+fn a_search_by_lists_alone_looks_at_whether_it_is_cancelled() {
+    let index = index(Metric::L2, Photos::DIMENSIONS);
+    add_in_batches(&index, &PHOTOS.base, Photos::DIMENSIONS, 20_000);
+    let flag = Arc::new(AtomicBool::new(false));
+    let options = SearchOptions { cancelled: Some(flag.clone()), ..nearest(K, 64) };
+    let query = &PHOTOS.queries[..Photos::DIMENSIONS];
+    assert_eq!(index.search(query, &options).unwrap().distances.len(), K);
+    flag.store(true, Ordering::Relaxed);
+    assert!(matches!(index.search(query, &options), Err(Error::Cancelled)));
 }
 
 /// Rows of `dimensions` normal values around one of 50 centers.

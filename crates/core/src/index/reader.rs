@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
             patience: ef.saturating_mul((listed.len().isqrt() / 2).min(PATIENCE)),
         };
         let accepts = |slot: u32| listed.contains(&(slot as usize)) && self.admits(slot);
-        inverted.search(wanted, scratch, accepts)?;
+        inverted.search(wanted, scratch, accepts, || self.check())?;
         let Scratch { beam, top, .. } = scratch;
         flat::scan(self.rows, query, beam.keys().iter().map(|key| key.slot()), |key| {
             if key.distance() <= max_distance {
