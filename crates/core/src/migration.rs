@@ -81,6 +81,9 @@ pub(crate) enum Next {
 /// a row costs about as much less in a bulk build than by insertion (docs/performance.md).
 const REBUILD_FROM: usize = 16;
 
+/// A build begins when no later one became due for so long a row: then rows come slower than they are built into a graph.
+const QUIET: Duration = Duration::from_micros(1);
+
 struct Waiter {
     work: Work,
     /// Where the graph ended at the call, and where it must end.
@@ -196,6 +199,21 @@ impl Migrator {
         self.changed.wait_for(control, PATIENCE);
     }
 
+    /// Waits while rows come faster than a graph can be built of them: a build that began now would be given up. Not where
+    /// somebody waits for the graph. It changes when a build begins, and not of which rows.
+    pub(crate) fn wait_while_growing(&self, control: &mut MutexGuard<'_, Control>, migrated: usize) {
+        let mut due = 0;
+        while control.rebuilt > migrated && control.rebuilt != due {
+            due = control.rebuilt;
+            let until = Instant::now() + QUIET.saturating_mul(due as u32);
+            while control.waiters.is_empty() && control.wants_run(migrated) && !self.is_interrupted() {
+                if self.changed.wait_until(control, until).timed_out() {
+                    break;
+                }
+            }
+        }
+    }
+
     pub(crate) fn notify(&self) {
         self.changed.notify_all();
     }
@@ -211,6 +229,7 @@ impl Migrator {
 
     fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
+        self.notify();
     }
 }
 
@@ -352,10 +371,53 @@ fn is_rebuild_due(built: usize, len: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+
+    /// So many rows that a build of them would wait for more than [`HOURS`].
+    const MANY: usize = 1 << 31;
+    const HOURS: Duration = Duration::from_secs(1_000);
 
     fn regions(migrator: &Migrator) -> Vec<usize> {
         migrator.control().cuts.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_build_begins_when_no_later_one_became_due_for_a_while() {
+        let migrator = Migrator::new(true, 10);
+        migrator.cut(40_000, 40_000);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                migrator.wait_while_growing(&mut migrator.control(), 0);
+                start.elapsed()
+            });
+            thread::sleep(Duration::from_millis(20));
+            migrator.cut(80_000, 80_000);
+            assert!(waiting.join().unwrap() >= Duration::from_millis(20) + 80_000 * QUIET);
+        });
+        migrator.wait_while_growing(&mut migrator.control(), 80_000);
+        assert!(start.elapsed() < HOURS, "nothing is to be built");
+    }
+
+    #[test]
+    fn a_build_begins_at_once_for_somebody_who_waits() {
+        let migrator = Migrator::new(true, 10);
+        migrator.cut(MANY, MANY);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| migrator.wait_while_growing(&mut migrator.control(), 0));
+            thread::sleep(Duration::from_millis(20));
+            migrator.control().wait_for_all(Work::default(), 0, Box::new(|_| ()));
+            migrator.notify();
+            waiting.join().unwrap();
+        });
+        migrator.wait_while_growing(&mut migrator.control(), 0);
+        migrator.control().settled(MANY, &|slots| slots.len());
+        migrator.pause();
+        migrator.wait_while_growing(&mut migrator.control(), 0);
+        assert!(start.elapsed() < HOURS);
     }
 
     #[test]

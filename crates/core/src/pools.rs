@@ -71,6 +71,11 @@ impl Pools {
         parallel("write", threads, |_| crate::os::lower_thread_priority(Priority::Write))?.install(work)
     }
 
+    /// To be called every some tens of microseconds by long work that takes no turns: see [`Gate::give_way`].
+    pub(crate) fn give_way(&self) {
+        self.gate.give_way();
+    }
+
     /// Queues `task` for the query threads: first in, first out.
     pub(crate) fn spawn_query(&self, task: impl FnOnce() + Send + 'static) {
         // From here on, so that there is a core for it when its thread has woken up.
@@ -215,11 +220,21 @@ impl Gate {
     /// Waits for a turn.
     #[inline]
     pub(crate) fn turn(&self) -> Turn<'_> {
+        self.give_way();
         while !self.try_turn() {
             // Nobody is woken when a turn or a query ends: in most cases the next one follows at once.
             thread::sleep(PATIENCE);
         }
         Turn(self)
+    }
+
+    /// Lets another thread that waits for this core have it, while there are queries. Linux makes one that has just woken up,
+    /// such as a query's or the one that waits for its answer, wait up to the next tick for one that computes, whatever
+    /// their priorities, unless that one offers the core itself.
+    fn give_way(&self) {
+        if self.is_in_use() {
+            thread::yield_now();
+        }
     }
 
     /// Whether there is a query, or was one a moment ago.

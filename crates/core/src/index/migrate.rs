@@ -105,6 +105,7 @@ impl Inner {
         }
         control.wait_for_all(work, self.state.load().migrated(), done);
         drop(control);
+        self.migrator.notify();
         self.settle_migrations();
         self.migrate_in_background();
     }
@@ -161,6 +162,7 @@ impl Inner {
                 self.settle_migrations();
                 return self.migrator.notify();
             }
+            self.migrator.wait_while_growing(&mut control, self.state.load().migrated());
             drop(control);
             match self.advance(&|| self.should_stop()) {
                 Ok(phase) => self.report_migration(phase, None),

@@ -20,6 +20,9 @@ pub(super) const MAX_SLOTS: usize = (1 << 31) - 2;
 /// Rows between two reports, and rows that are published together where they replace others: searches wait meanwhile.
 const SLICE: usize = 1_024;
 
+/// Rows of a write after which it gives way to queries.
+const ROWS_AT_ONCE: usize = 64;
+
 /// What to do with an id that exists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
@@ -142,10 +145,18 @@ impl Inner {
         let state = self.state.load();
         let kept = state.rows();
         for (row, values) in rows.rows(dimensions).enumerate() {
-            work.check()?;
+            self.pause(row, work)?;
             kept.space().check_row(values, Some(row))?;
         }
         Ok(())
+    }
+
+    /// Between two rows of a write: gives way to queries, and hears the caller's wish to cancel.
+    fn pause(&self, row: usize, work: &Work) -> Result<()> {
+        if row.is_multiple_of(ROWS_AT_ONCE) {
+            self.pools.give_way();
+        }
+        work.check()
     }
 
     fn plan<'a>(
@@ -168,7 +179,7 @@ impl Inner {
         }
         let mut replaced = Vec::new();
         for (row, id) in ids.iter().enumerate() {
-            work.check()?;
+            self.pause(row, work)?;
             let Some(slot) = state.map.get(hashes[row], id, &state.ids) else {
                 continue;
             };
@@ -193,7 +204,7 @@ impl Inner {
         let shelf = state.shelf.writing();
         let (mut ids, mut rows) = (state.ids.writer(), shelf.rows.writer());
         for (row, values) in plan.rows.rows(dimensions).enumerate() {
-            work.check()?;
+            self.pause(row, work)?;
             if row % SLICE == 0 {
                 work.report(Phase::Copy, row, count);
             }
