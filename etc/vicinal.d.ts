@@ -319,8 +319,9 @@ export interface VectorIndex<I extends Id = number> {
     readonly migration: Migration;
     /**
      * Brings all rows that wait into the graph, giving way to searches; below the threshold there is nothing to
-     * do. Callers join one run, and a signal rejects its own caller only. Resumes a paused migration. Rejects
-     * with what stopped the migration in the background, if something did.
+     * do. If a sixteenth of the rows came since the last call, the graph is built anew of all of them. Callers join
+     * one run, and a signal rejects its own caller only. Resumes a paused migration. Rejects with what stopped the
+     * migration in the background, if something did.
      */
     migrate(work?: Work): Promise<{
         vectors: number;

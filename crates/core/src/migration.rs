@@ -47,6 +47,10 @@ pub(crate) struct Control {
     is_gathering: bool,
     /// Rows below it are, or will be, in a graph that was built anew.
     rebuilt: usize,
+    /// Rows below it are in a graph that was, or in one that steps by hand made.
+    built: usize,
+    /// The rows that were there when somebody asked for a graph that was then built of all of them.
+    asked: usize,
     /// Whether new rows start a run by themselves, once there are enough.
     auto: bool,
     threshold: usize,
@@ -89,6 +93,8 @@ struct Waiter {
     /// Where the graph ended at the call, and where it must end.
     from: usize,
     target: usize,
+    /// What must be built anew until then.
+    rebuilt: usize,
     start: Instant,
     done: MigrationDone,
 }
@@ -99,6 +105,8 @@ impl Migrator {
             cuts: VecDeque::new(),
             is_gathering: false,
             rebuilt: 0,
+            built: 0,
+            asked: 0,
             auto,
             threshold,
             is_due: threshold == 0,
@@ -132,6 +140,7 @@ impl Migrator {
         let mut control = self.control();
         control.cuts.push_back(migrated);
         control.rebuilt = if is_bulk { migrated } else { 0 };
+        (control.built, control.asked) = (migrated, migrated);
     }
 
     /// A write has published the rows below `len`, of which `live` are live.
@@ -161,10 +170,10 @@ impl Migrator {
         let replaced = replace();
         control.cuts.clear();
         control.is_gathering = false;
-        control.rebuilt = 0;
+        (control.rebuilt, control.built, control.asked) = (0, 0, 0);
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
-            (waiter.from, waiter.target) = (0, 0);
+            (waiter.from, waiter.target, waiter.rebuilt) = (0, 0, 0);
         }
         self.interrupt();
         replaced
@@ -203,7 +212,7 @@ impl Migrator {
     /// somebody waits for the graph. It changes when a build begins, and not of which rows.
     pub(crate) fn wait_while_growing(&self, control: &mut MutexGuard<'_, Control>, migrated: usize) {
         let mut due = 0;
-        while control.rebuilt > migrated && control.rebuilt != due {
+        while control.is_rebuilt_later() && control.rebuilt != due {
             due = control.rebuilt;
             let until = Instant::now() + QUIET.saturating_mul(due as u32);
             while control.waiters.is_empty() && control.wants_run(migrated) && !self.is_interrupted() {
@@ -250,12 +259,27 @@ impl Control {
 
     /// What to do next if `migrated` rows are in the graph.
     pub(crate) fn next(&mut self, migrated: usize) -> Option<Next> {
-        let region = self.next_region(migrated)?;
+        let region = self.next_region(migrated);
         // A region that grows is decided on when its turn comes.
-        if self.is_gathering && is_rebuild_due(migrated, region) {
+        if let Some(region) = region.filter(|&region| self.is_gathering && is_rebuild_due(migrated, region)) {
             self.rebuilt = region;
         }
-        Some(if self.rebuilt > migrated { Next::Rebuild(self.rebuilt) } else { Next::Insert(region) })
+        let rebuild = self.is_rebuilt_later().then_some(Next::Rebuild(self.rebuilt));
+        rebuild.or(region.map(Next::Insert))
+    }
+
+    /// The rows below `end` are in a graph that was built anew, or that steps by hand made.
+    pub(crate) fn has_built(&mut self, end: usize) {
+        self.built = self.built.max(end);
+    }
+
+    /// Whether something is left to do if `migrated` rows are in the graph.
+    pub(crate) fn waits(&self, migrated: usize) -> bool {
+        migrated < self.end() || self.is_rebuilt_later()
+    }
+
+    fn is_rebuilt_later(&self) -> bool {
+        self.rebuilt > self.built
     }
 
     /// Rows below it may be inserted.
@@ -279,7 +303,7 @@ impl Control {
     /// Whether a run has something to do, for somebody who wants it.
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
-        !self.closed && !self.is_held() && self.is_due && is_wanted && migrated < self.end()
+        !self.closed && !self.is_held() && self.is_due && is_wanted && self.waits(migrated)
     }
 
     /// Whether nothing runs although somebody may want it.
@@ -318,10 +342,16 @@ impl Control {
         self.paused && !self.closed && !self.waiters.is_empty()
     }
 
-    /// Adds someone who waits for all rows that are there now.
+    /// Adds someone who waits for all rows that are there now. If many came since somebody did, the graph is built anew of
+    /// them, whether or not there is one of most, or even some that were inserted already: who adds rows for long and then
+    /// asks waits for one build, and not for one and for the insertion of what came after it was decided on.
     pub(crate) fn wait_for_all(&mut self, work: Work, migrated: usize, done: MigrationDone) {
         let target = self.end();
-        self.waiters.push(Waiter { work, from: migrated, target, start: Instant::now(), done });
+        if !self.is_gathering && self.is_due && is_rebuild_due(self.asked, target) {
+            (self.rebuilt, self.asked) = (target, target);
+        }
+        let (rebuilt, start) = (self.rebuilt, Instant::now());
+        self.waiters.push(Waiter { work, from: migrated, target, rebuilt, start, done });
     }
 
     /// Those who wait and want to hear how far the run is: to be told without the lock held.
@@ -338,7 +368,9 @@ impl Control {
         let nothing_more = self.closed || !self.is_due || self.failure().is_some();
         let failure = self.failure().cloned().filter(|_| !self.waiters.is_empty());
         let closed = self.closed;
-        let is_settled = |waiter: &mut Waiter| migrated >= waiter.target || waiter.work.is_cancelled() || nothing_more;
+        let built = self.built;
+        let is_served = |waiter: &Waiter| migrated >= waiter.target && built >= waiter.rebuilt;
+        let is_settled = |waiter: &mut Waiter| is_served(waiter) || waiter.work.is_cancelled() || nothing_more;
         let settled: Vec<Waiter> = self.waiters.extract_if(.., is_settled).collect();
         if failure.is_some() {
             self.error = None;
@@ -381,6 +413,33 @@ mod tests {
 
     fn regions(migrator: &Migrator) -> Vec<usize> {
         migrator.control().cuts.iter().copied().collect()
+    }
+
+    #[test]
+    fn who_asks_when_many_rows_came_waits_for_one_build_of_all() {
+        let migrator = Migrator::new(true, 10);
+        let mut control = migrator.control();
+        let next_with = |control: &mut Control, end: usize, migrated: usize| {
+            control.cut(end, end);
+            control.next(migrated)
+        };
+        assert_eq!(next_with(&mut control, 16_000, 0), Some(Next::Rebuild(16_000)));
+        control.has_built(16_000);
+        assert_eq!(next_with(&mut control, 16_500, 16_000), Some(Next::Insert(16_500)));
+        control.wait_for_all(Work::default(), 16_000, Box::new(|_| ()));
+        for migrated in [16_000, 16_500] {
+            assert_eq!(control.next(migrated), Some(Next::Rebuild(16_500)), "{migrated} in the graph");
+            assert!(control.wants_run(migrated));
+            assert!(control.settled(migrated, &|slots| slots.len()).is_empty());
+        }
+        control.has_built(16_500);
+        assert_eq!(control.settled(16_500, &|slots| slots.len()).len(), 1);
+        assert!(!control.wants_run(16_500));
+        // Few came since.
+        control.cut(17_000, 17_000);
+        control.wait_for_all(Work::default(), 16_500, Box::new(|_| ()));
+        assert_eq!(control.next(16_500), Some(Next::Insert(17_000)));
+        assert_eq!(control.settled(17_000, &|slots| slots.len()).len(), 1);
     }
 
     #[test]

@@ -110,6 +110,29 @@ fn another_seed_gives_another_graph() {
     assert!(fingerprint(&one) != fingerprint(&other));
 }
 
+/// 1,680 rows in awaited calls, the last 80 when the others are in the graph or at once; then asks for the graph.
+fn asked(auto_migrate: bool, waits: bool) -> Index {
+    let options = Options { threshold: Some(THRESHOLD), auto_migrate, threads: Some(2), ..Options::new(DIMENSIONS) };
+    let index = Index::new(options).unwrap();
+    for first in (0..1_680).step_by(80) {
+        if waits {
+            wait_until("no row waits", || index.migration().state != MigrationState::Migrating);
+        }
+        let ids = Ids::Keys((first..first + 80).collect());
+        index.add(&ids, &normal_rows(DIMENSIONS, 80, first), &Work::default()).unwrap();
+    }
+    index.migrate(&Work::default()).unwrap();
+    assert_eq!((index.migration().state, index.migration().migrated), (MigrationState::Graph, 1_680));
+    index
+}
+
+#[test]
+fn who_asks_for_the_graph_of_many_rows_gets_the_same_however_far_it_was() {
+    let at_once = asked(false, false).graph_hash();
+    assert_eq!(asked(true, false).graph_hash(), at_once);
+    assert_eq!(asked(true, true).graph_hash(), at_once);
+}
+
 /// Moves 2,000 rows by hand, in steps of so many.
 fn stepped(step: usize, threads: usize) -> Index {
     let threads = Some(threads);

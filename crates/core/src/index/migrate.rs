@@ -55,7 +55,7 @@ impl Inner {
         let control = self.migrator.control();
         let state = self.state.load();
         let (migrated, served) = state.served();
-        let waits = control.end() > migrated;
+        let waits = control.waits(migrated);
         let is_running = control.wants_run(migrated);
         let migration_state = match (state.graph.load().is_some(), waits) {
             (true, false) => MigrationState::Graph,
@@ -222,6 +222,7 @@ impl Inner {
             drop(control);
             let end = region.min(migrated.saturating_add(max.min(MAX_BATCH)));
             self.insert_up_to(state, end, &|| false)?;
+            self.has_built(state, state.migrated());
             let rows = state.migrated() - migrated;
             Ok(Inserted { rows, is_end: rows == 0 || end == region })
         })
@@ -296,8 +297,17 @@ impl Inner {
                 self.pools.build(|| state.shelf.replace(graph.rows()))?;
             }
             state.graph.store(Some(Arc::new(graph)));
+            self.has_built(state, end);
         }
         Ok(())
+    }
+
+    fn has_built(&self, state: &State, end: usize) {
+        let mut control = self.migrator.control();
+        // `clear` replaces the state under the control's lock.
+        if self.state.load().generation() == state.generation() {
+            control.has_built(end);
+        }
     }
 
     /// M, how rows become codes where these tell them apart, and what a bulk build looks at, for a graph of the rows at
