@@ -54,6 +54,7 @@ test('calls after close are refused', async (t) => {
     () => index.idSet([1]),
     () => index.migrate(),
     () => index.migrateStep(),
+    () => index.compact(),
     () => index.verify(),
     () => index.save('never'),
   ]

@@ -11,7 +11,7 @@ import { random } from './helpers/data.js'
 import { temporaryDirectory } from './helpers/files.js'
 
 const kills = Number(process.env.VICINAL_KILLS ?? 40)
-const points = ['logged', 'commit', 'rotated', 'snapshot', 'chunk']
+const points = ['logged', 'commit', 'rotated', 'snapshot', 'chunk', 'compacted']
 /** Lives that one directory goes through. */
 const lives = 20
 /** Writes that may be under way at once. */

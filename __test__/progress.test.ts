@@ -63,6 +63,18 @@ test('migrate tells how far a graph is that it builds, and how many rows it inse
   t.is(inserted.at(-1)!.total, few)
 })
 
+test('compact tells the same phases as a migration, after the copy', async (t) => {
+  const index = new VectorIndex({ dimensions, threshold: 100, migration: 'manual' })
+  await index.add(range(count), rows)
+  await index.migrate()
+  await index.remove(range(count / 2))
+  const phases = ['copy', 'partition', 'leaves', 'merge', 'swap']
+  const seen = await watched(t, phases, (onProgress) => index.compact({ onProgress }))
+  t.true(seen.every(({ total }) => total === count / 2))
+  t.is(seen.at(-1)!.phase, 'swap')
+  await watched(t, ['swap'], (onProgress) => index.compact({ onProgress }))
+})
+
 test('searchBatch and verify tell how far they are', async (t) => {
   const index = new VectorIndex({ dimensions, threshold: Infinity })
   await index.add(range(count), rows)
@@ -115,6 +127,7 @@ test('what onProgress throws at its first call leaves everything as it was, howe
     await rejectsWith(t, index.add([2], [[2]], { onProgress }), error)
     await rejectsWith(t, index.upsert([1], [[2]], { onProgress }), error)
     await rejectsWith(t, index.save(path.join(directory, 'index'), { onProgress }), error)
+    await rejectsWith(t, index.compact({ onProgress }), error)
   }
   t.is(index.size, 1)
   t.deepEqual(index.get(1), Float32Array.of(1))

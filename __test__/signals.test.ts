@@ -31,6 +31,7 @@ const calls: Record<string, (index: VectorIndex, signal: AbortSignal, file: stri
   searchById: (index, signal) => index.searchById(1, { signal }),
   searchBatch: (index, signal) => index.searchBatch(rows, { signal, exact: true }),
   migrate: (index, signal) => index.migrate({ signal }),
+  compact: (index, signal) => index.compact({ signal }),
   verify: (index, signal) => index.verify({ signal, samples: count }),
   save: (index, signal, file) => index.save(file, { signal }),
   load: (_, signal) => VectorIndex.load(saved, { signal }),

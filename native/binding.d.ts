@@ -74,6 +74,11 @@ export declare class NativeIndex {
   save(token: Token, path: string, progress: boolean): void
   flush(token: Token): void
   checkpoint(token: Token, progress: boolean): void
+  /**
+   * Settles `token` when the removed rows are gone. As [`NativeIndex::migrate`] it waits for its turn, and nobody waits for
+   * it: `close` ends it.
+   */
+  compact(token: Token, progress: boolean): void
   /** Settles `token` with the number of rows that still wait. */
   migrateStep(token: Token, maxVectors?: number | undefined | null): void
   /**
@@ -91,7 +96,8 @@ export declare class NativeKeys {
 
 /**
  * Ends the process, as a crash does, where `point` is passed once more after `passes` times: besides those above, where a
- * write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, and where its `'snapshot'` is in place.
+ * write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, where its `'snapshot'` is in place, and
+ * where what was `'compacted'` is about to take its place.
  */
 export declare function abortAfter(point: string, passes: number): void
 

@@ -340,6 +340,16 @@ export interface VectorIndex<I extends Id = number> {
    */
   checkpoint(work?: Work): Promise<void>
   /**
+   * Gives back what removed and replaced rows take: their memory, links and ids. The index is made anew of its live rows, as
+   * if it were built of them at once, in the background and with searches and writes going on; it takes memory for the
+   * rows once more until it is done. Until then all is as before, also if it is aborted or fails. Rows that wait to be moved
+   * by hand go on to wait. The directory of an opened index becomes smaller with the next checkpoint.
+   *
+   * With `migration: 'auto'` it also happens by itself, when an eighth of the rows, and at least 1,024, is removed.
+   * {@link VectorIndex.close} ends it: it rejects with `ERR_CLOSED`.
+   */
+  compact(work?: Work): Promise<void>
+  /**
    * Ends the use of the index when the calls made before are over. A migration in the background stops, and
    * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again. An index of
    * {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint fails, this

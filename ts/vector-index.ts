@@ -178,6 +178,11 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     return this.#write<number>((token) => this.#native.migrateStep(token, rows))
   }
 
+  async compact(given?: Work): Promise<void> {
+    const work = this.#begin(given)
+    await this.#write<void>((token) => this.#native.compact(token, work.onProgress !== undefined), work, true)
+  }
+
   pauseMigration(): void {
     this.#checkOpen()
     this.#sync(() => this.#native.pauseMigration())

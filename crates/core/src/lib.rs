@@ -7,6 +7,7 @@
 
 mod bits;
 mod codes;
+mod compaction;
 mod distance;
 mod error;
 #[doc(hidden)]

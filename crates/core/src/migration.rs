@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::compaction::Compaction;
 use crate::error::{Error, Result};
 use crate::work::Work;
 
@@ -34,11 +36,14 @@ pub(crate) struct Migrator {
     changed: Condvar,
     /// A run should look at `control` before it goes on; read between work units.
     interrupted: AtomicBool,
-    /// Held while rows are inserted: by the background run, by a step by hand, and by `save`, which must not see a
-    /// graph half changed.
+    /// Held while rows are moved into a graph, or a compaction takes rows away: one at a time.
+    moving: Mutex<()>,
+    /// Held while a graph that others see is changed, and by whoever must not see it half changed.
     inserting: Mutex<()>,
 }
 
+/// Rows are known here by their **positions**: their places in the order of all writes since the index was empty. Slots
+/// change with a compaction, positions do not.
 pub(crate) struct Control {
     /// Ends of regions, rising; rows below the last may be inserted.
     cuts: VecDeque<usize>,
@@ -51,6 +56,12 @@ pub(crate) struct Control {
     built: usize,
     /// The rows that were there when somebody asked for a graph that was then built of all of them.
     asked: usize,
+    /// Where the first row is when the compaction that was decided on is done: so many were taken away by then.
+    dropped: usize,
+    /// The compaction that was decided on last, until it is done.
+    compaction: Option<Arc<Compaction>>,
+    /// Removed rows from which on one may be due.
+    worthwhile: usize,
     /// Whether new rows start a run by themselves, once there are enough.
     auto: bool,
     threshold: usize,
@@ -88,6 +99,12 @@ const REBUILD_FROM: usize = 16;
 /// A build begins when no later one became due for so long a row: then rows come slower than they are built into a graph.
 const QUIET: Duration = Duration::from_micros(1);
 
+/// An index is compacted by itself when at least one row in so many is removed (docs/performance.md).
+const COMPACT_FROM: usize = 8;
+
+/// Fewer removed rows are not worth it.
+const WORTHWHILE: usize = 1_024;
+
 struct Waiter {
     work: Work,
     /// Where the graph ended at the call, and where it must end.
@@ -107,6 +124,9 @@ impl Migrator {
             rebuilt: 0,
             built: 0,
             asked: 0,
+            dropped: 0,
+            compaction: None,
+            worthwhile: WORTHWHILE,
             auto,
             threshold,
             is_due: threshold == 0,
@@ -121,6 +141,7 @@ impl Migrator {
             control: Mutex::new(control),
             changed: Condvar::new(),
             interrupted: AtomicBool::new(false),
+            moving: Mutex::new(()),
             inserting: Mutex::new(()),
         }
     }
@@ -129,7 +150,17 @@ impl Migrator {
         self.control.lock()
     }
 
-    /// The right to change the graph. Whoever runs gives it up at the end of its chunk.
+    /// The right to move rows. Whoever runs gives it up at the end of its chunk.
+    pub(crate) fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock()
+    }
+
+    /// The same, if it can be had within a moment.
+    pub(crate) fn moving_soon(&self) -> Option<MutexGuard<'_, ()>> {
+        self.moving.try_lock_for(PATIENCE)
+    }
+
+    /// The right to change the graph that others see. It is held for a batch, or as long as a file is written.
     pub(crate) fn inserting(&self) -> MutexGuard<'_, ()> {
         self.inserting.lock()
     }
@@ -151,7 +182,9 @@ impl Migrator {
     /// Whether it is not worth it to finish a graph of the rows below `end`: one of twice as many is due already. Nobody sees
     /// the difference when all is done, since a decision that is overtaken leaves no trace.
     pub(crate) fn is_overtaken(&self, end: usize) -> bool {
-        self.control().rebuilt >= 2 * end
+        let control = self.control();
+        let of = |position: usize| position.saturating_sub(control.dropped);
+        control.compaction.is_some() || of(control.rebuilt) >= 2 * of(end)
     }
 
     /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
@@ -171,6 +204,7 @@ impl Migrator {
         control.cuts.clear();
         control.is_gathering = false;
         (control.rebuilt, control.built, control.asked) = (0, 0, 0);
+        (control.dropped, control.compaction, control.worthwhile) = (0, None, WORTHWHILE);
         control.is_due = control.threshold == 0;
         for waiter in &mut control.waiters {
             (waiter.from, waiter.target, waiter.rebuilt) = (0, 0, 0);
@@ -236,7 +270,8 @@ impl Migrator {
         self.interrupted.store(false, Ordering::Relaxed);
     }
 
-    fn interrupt(&self) {
+    /// Lets a run stop its chunk and look at the control.
+    pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
         self.notify();
     }
@@ -251,7 +286,7 @@ impl Control {
         if self.cuts.back().is_none_or(|&last| last < len) {
             self.cuts.push_back(len);
             self.is_gathering = !self.is_due || !self.auto;
-            if !self.is_gathering && is_rebuild_due(self.rebuilt, len) {
+            if !self.is_gathering && self.is_rebuild_due(self.rebuilt, len) {
                 self.rebuilt = len;
             }
         }
@@ -261,7 +296,7 @@ impl Control {
     pub(crate) fn next(&mut self, migrated: usize) -> Option<Next> {
         let region = self.next_region(migrated);
         // A region that grows is decided on when its turn comes.
-        if let Some(region) = region.filter(|&region| self.is_gathering && is_rebuild_due(migrated, region)) {
+        if let Some(region) = region.filter(|&region| self.is_gathering && self.is_rebuild_due(migrated, region)) {
             self.rebuilt = region;
         }
         let rebuild = self.is_rebuilt_later().then_some(Next::Rebuild(self.rebuilt));
@@ -280,6 +315,13 @@ impl Control {
 
     fn is_rebuilt_later(&self) -> bool {
         self.rebuilt > self.built
+    }
+
+    /// Whether the graph should be built anew of the rows below `len`, of which it has those below `built`. Depends on
+    /// counts alone, so that the same calls give the same graph; what is overtaken by the next decision is never built.
+    fn is_rebuild_due(&self, built: usize, len: usize) -> bool {
+        let of = |position: usize| position.saturating_sub(self.dropped);
+        (of(len) - of(built).min(of(len))) * REBUILD_FROM >= of(len)
     }
 
     /// Rows below it may be inserted.
@@ -303,7 +345,75 @@ impl Control {
     /// Whether a run has something to do, for somebody who wants it.
     pub(crate) fn wants_run(&self, migrated: usize) -> bool {
         let is_wanted = self.auto || !self.waiters.is_empty();
-        !self.closed && !self.is_held() && self.is_due && is_wanted && self.waits(migrated)
+        let may_run = !self.closed && !self.is_held();
+        may_run && (self.wants_compaction() || self.is_due && is_wanted && self.waits(migrated))
+    }
+
+    /// Whether a compaction was decided on that runs by itself, and may go on.
+    pub(crate) fn wants_compaction(&self) -> bool {
+        self.auto && self.compaction.is_some() && !self.closed && !self.is_held()
+    }
+
+    /// The compaction that was decided on last, if it is not done.
+    pub(crate) fn compaction(&self) -> Option<Arc<Compaction>> {
+        self.compaction.clone()
+    }
+
+    /// Whether so many rows are removed of those below `len`, of which `live` are live, that they should go.
+    pub(crate) fn is_compaction_due(&self, len: usize, live: usize) -> bool {
+        let rows = len.saturating_sub(self.dropped);
+        let removed = rows.saturating_sub(live);
+        self.auto && removed >= self.worthwhile && removed * COMPACT_FROM >= rows
+    }
+
+    /// How much of the rows below `len` a graph is to serve after a compaction, if one serves those below `migrated` now:
+    /// what was moved by hand, or else all, if a graph was ever wanted.
+    pub(crate) fn wanted(&self, len: usize, migrated: usize) -> usize {
+        match self.auto {
+            false => migrated,
+            true if self.is_due || self.rebuilt > self.dropped => len,
+            true => 0,
+        }
+    }
+
+    /// Decides on a compaction of the rows below `len`. From here on all is counted as if it were done.
+    pub(crate) fn compact(&mut self, compaction: Arc<Compaction>, len: usize) {
+        self.dropped = len - compaction.stays();
+        self.rebuilt = if compaction.graph() > 0 { self.dropped + compaction.graph() } else { 0 };
+        self.asked = self.rebuilt;
+        self.cuts = VecDeque::from([len]);
+        self.is_gathering = compaction.graph() < compaction.stays();
+        self.worthwhile = WORTHWHILE;
+        self.compaction = Some(compaction);
+    }
+
+    /// `done` was done. What was decided on meanwhile speaks of the slots before.
+    pub(crate) fn compacted(&mut self, done: &Arc<Compaction>, origin: usize) {
+        if done.graph() > 0 {
+            self.has_built(origin + done.graph());
+        }
+        let later = self.compaction.take().filter(|later| !Arc::ptr_eq(later, done));
+        let Some(later) = later else { return };
+        match later.after(done) {
+            Ok(later) => self.compaction = Some(Arc::new(later)),
+            // Without memory for it, it is decided on again later.
+            Err(_) => self.dropped = origin,
+        }
+    }
+
+    /// The compaction was given up: all is counted as it is, from `origin` on.
+    pub(crate) fn withdraw(&mut self, compaction: &Arc<Compaction>, origin: usize) {
+        if self.compaction.take_if(|last| Arc::ptr_eq(last, compaction)).is_some() {
+            self.dropped = origin;
+            let end = self.end();
+            self.rebuilt = if self.auto && self.is_rebuild_due(self.built, end) { end } else { self.built };
+            self.asked = self.rebuilt;
+        }
+    }
+
+    /// A compaction has failed that nobody asked for: the next is tried when twice as many rows are removed.
+    pub(crate) fn put_off(&mut self, removed: usize) {
+        self.worthwhile = WORTHWHILE.max(2 * removed);
     }
 
     /// Whether nothing runs although somebody may want it.
@@ -347,7 +457,7 @@ impl Control {
     /// asks waits for one build, and not for one and for the insertion of what came after it was decided on.
     pub(crate) fn wait_for_all(&mut self, work: Work, migrated: usize, done: MigrationDone) {
         let target = self.end();
-        if !self.is_gathering && self.is_due && is_rebuild_due(self.asked, target) {
+        if !self.is_gathering && self.is_due && self.is_rebuild_due(self.asked, target) {
             (self.rebuilt, self.asked) = (target, target);
         }
         let (rebuilt, start) = (self.rebuilt, Instant::now());
@@ -393,12 +503,6 @@ impl Control {
         };
         settled.into_iter().map(tell).collect()
     }
-}
-
-/// Whether the graph should be built anew of `len` rows, of which it has those below `built`. Depends on counts alone, so
-/// that the same calls give the same graph; what is overtaken by the next decision is never built.
-fn is_rebuild_due(built: usize, len: usize) -> bool {
-    len.saturating_sub(built) * REBUILD_FROM >= len
 }
 
 #[cfg(test)]

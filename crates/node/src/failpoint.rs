@@ -11,7 +11,8 @@ pub fn fail_next(point: String) {
 }
 
 /// Ends the process, as a crash does, where `point` is passed once more after `passes` times: besides those above, where a
-/// write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, and where its `'snapshot'` is in place.
+/// write is `'logged'` and not seen yet, where a checkpoint has `'rotated'` the log, where its `'snapshot'` is in place, and
+/// where what was `'compacted'` is about to take its place.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "only JavaScript calls it"))]
 pub fn abort_after(point: String, passes: u32) {

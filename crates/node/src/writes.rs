@@ -98,6 +98,23 @@ impl NativeIndex {
         });
     }
 
+    /// Settles `token` when the removed rows are gone. As [`NativeIndex::migrate`] it waits for its turn, and nobody waits for
+    /// it: `close` ends it.
+    #[napi]
+    pub fn compact(&self, env: &Env, token: Token, progress: bool) {
+        let job = Job::new(env, &self.home, token, progress, Some(&self.core), None);
+        let (core, memory) = (self.core.clone(), self.memory.clone());
+        self.lane.push(Box::new(move || {
+            executor::spawn(Box::new(move || {
+                job.run("compact", |work| {
+                    let compacted = core.compact(work);
+                    memory.measure(&core);
+                    compacted.map(|()| Payload::Nothing)
+                });
+            }));
+        }));
+    }
+
     /// Settles `token` with the number of rows that still wait.
     #[napi]
     pub fn migrate_step(&self, env: &Env, token: Token, max_vectors: Option<f64>) {

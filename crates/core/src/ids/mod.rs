@@ -7,7 +7,7 @@ mod store;
 
 pub(crate) use map::{IdHash, IdMap};
 pub use set::IdSet;
-pub(crate) use set::Slots;
+pub(crate) use set::{IdSets, Slots};
 pub(crate) use slots::SlotSet;
 pub(crate) use store::{IdStore, IdWriter};
 

@@ -1,10 +1,10 @@
 //! A set of ids as a filter: the ids, and the slots that have them as far as they are known.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rustc_hash::FxBuildHasher;
 
 use super::slots::SlotSet;
@@ -22,6 +22,8 @@ pub struct IdSet(Arc<Inner>);
 struct Inner {
     members: Members,
     slots: RwLock<Synced>,
+    /// The slots of a state that is about to take the place of the index's.
+    next: Mutex<Option<Synced>>,
     /// The index that it was made by.
     owner: u64,
 }
@@ -54,13 +56,8 @@ impl IdSet {
     /// The set of `ids`, resolved against what is in the index now.
     pub(crate) fn new(ids: &Ids, owner: u64, state: &State) -> Result<Self> {
         let members = Members::of(ids)?;
-        // The length first: what is published after it is found when the set is synced.
-        let upto = state.len();
-        check_room(upto, members.places.len())?;
-        let slots = ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto);
-        let slots = SlotSet::of(slots, upto)?;
-        let slots = RwLock::new(Synced { generation: state.generation(), upto, slots });
-        Ok(Self(Arc::new(Inner { members, slots, owner })))
+        let slots = RwLock::new(Synced::of(&members, state)?);
+        Ok(Self(Arc::new(Inner { members, slots, next: Mutex::new(None), owner })))
     }
 
     /// Ids in the set, in the index or not.
@@ -88,7 +85,8 @@ impl IdSet {
         let mut synced = self.0.slots.write();
         if !is_current(&synced) {
             if synced.generation != state.generation() {
-                *synced = Synced { generation: state.generation(), upto: 0, slots: SlotSet::default() };
+                let prepared = self.0.next.lock().take_if(|next| next.generation == state.generation());
+                *synced = prepared.map_or_else(|| Synced::of(&self.0.members, state), Ok)?;
             }
             check_room(len, self.len())?;
             let new = synced.upto as u32..len as u32;
@@ -100,7 +98,46 @@ impl IdSet {
     }
 }
 
+/// The sets of an index that are in use.
+#[derive(Default)]
+pub(crate) struct IdSets(Mutex<Vec<Weak<Inner>>>);
+
+impl IdSets {
+    pub(crate) fn remember(&self, set: &IdSet) -> Result<()> {
+        let mut sets = self.0.lock();
+        if sets.len() == sets.capacity() {
+            sets.retain(|set| set.strong_count() > 0);
+        }
+        let bytes = (sets.len() + 1) * size_of::<Weak<Inner>>();
+        sets.try_reserve(1).map_err(|_| Error::OutOfMemory { what: "an id set", bytes })?;
+        sets.push(Arc::downgrade(&set.0));
+        Ok(())
+    }
+
+    /// Finds the slots of all sets in `next`, a state that is about to take the place of the index's, so that no search
+    /// has to.
+    pub(crate) fn follow(&self, next: &State) -> Result<()> {
+        // Not under the lock: it takes as long as it takes to prepare them all.
+        let sets: Vec<Weak<Inner>> = self.0.lock().clone();
+        for set in sets.iter().filter_map(Weak::upgrade) {
+            let synced = Synced::of(&set.members, next)?;
+            *set.next.lock() = Some(synced);
+        }
+        Ok(())
+    }
+}
+
 impl Synced {
+    /// What `members` are in `state` now.
+    fn of(members: &Members, state: &State) -> Result<Self> {
+        // The length first: what is published after it is found when the set is synced.
+        let upto = state.len();
+        check_room(upto, members.places.len())?;
+        let slots = members.ids.iter().filter_map(|id| state.find(id)).filter(|&slot| (slot as usize) < upto);
+        let slots = SlotSet::of(slots, upto)?;
+        Ok(Self { generation: state.generation(), upto, slots })
+    }
+
     /// Drops the slots of rows that were removed or replaced, once there are more of them than of `members`: each member
     /// has one slot at most that is live.
     fn forget_removed(&mut self, state: &State, members: usize) -> Result<()> {

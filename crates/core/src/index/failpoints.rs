@@ -20,6 +20,8 @@ pub(super) enum Point {
     Rotated,
     /// When a snapshot is in its place, and the log before it is still there.
     Snapshot,
+    /// Before what a compaction has made takes the place of what was there.
+    Compacted,
 }
 
 /// The fail points of one index.
@@ -39,6 +41,7 @@ impl Point {
             Self::Logged => "logged",
             Self::Rotated => "rotated",
             Self::Snapshot => "snapshot",
+            Self::Compacted => "compacted",
         }
     }
 }

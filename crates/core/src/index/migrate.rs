@@ -54,9 +54,9 @@ impl Inner {
     pub(super) fn migration(&self) -> Migration {
         let control = self.migrator.control();
         let state = self.state.load();
-        let (migrated, served) = state.served();
-        let waits = control.waits(migrated);
-        let is_running = control.wants_run(migrated);
+        let (_, served) = state.served();
+        let waits = control.waits(state.reached());
+        let is_running = control.wants_run(state.reached());
         let migration_state = match (state.graph.load().is_some(), waits) {
             (true, false) => MigrationState::Graph,
             (_, true) if is_running => MigrationState::Migrating,
@@ -78,7 +78,7 @@ impl Inner {
     /// Starts the background run if there is something to do and none is there.
     pub(super) fn migrate_in_background(self: &Arc<Self>) {
         let mut control = self.migrator.control();
-        let is_needed = control.wants_run(self.state.load().migrated()) || control.is_awaited();
+        let is_needed = control.wants_run(self.state.load().reached()) || control.is_awaited();
         if control.running || !is_needed {
             return;
         }
@@ -103,7 +103,7 @@ impl Inner {
             drop(control);
             return done(Err(error));
         }
-        control.wait_for_all(work, self.state.load().migrated(), done);
+        control.wait_for_all(work, self.state.load().reached(), done);
         drop(control);
         self.migrator.notify();
         self.settle_migrations();
@@ -113,8 +113,8 @@ impl Inner {
     pub(super) fn migrate_step(&self, max: usize) -> Result<usize> {
         let waiting = || {
             let control = self.migrator.control();
-            let migrated = self.state.load().migrated();
-            if control.is_due() { migrated..control.end().max(migrated) } else { migrated..migrated }
+            let reached = self.state.load().reached();
+            if control.is_due() { reached..control.end().max(reached) } else { reached..reached }
         };
         let mut left = max;
         while left > 0 && !waiting().is_empty() {
@@ -125,7 +125,7 @@ impl Inner {
         }
         self.check_open()?;
         let state = self.state.load();
-        Ok(state.live_in(waiting()))
+        Ok(state.live_at(waiting()))
     }
 
     pub(super) fn resume_migration(self: &Arc<Self>) {
@@ -138,8 +138,8 @@ impl Inner {
         let mut control = self.migrator.control();
         let state = self.state.load();
         // Counts here what has moved, rather than where somebody asks.
-        let (migrated, _) = state.served();
-        let settled = control.settled(migrated, &|slots| state.live_in(slots));
+        let _ = state.served();
+        let settled = control.settled(state.reached(), &|positions| state.live_at(positions));
         drop(control);
         settled.into_iter().for_each(|tell| tell());
     }
@@ -151,7 +151,7 @@ impl Inner {
             self.settle_migrations();
             let mut control = self.migrator.control();
             self.migrator.clear_interruption();
-            if !control.wants_run(self.state.load().migrated()) {
+            if !control.wants_run(self.state.load().reached()) {
                 if control.is_awaited() {
                     self.migrator.wait_for_change(&mut control);
                     continue;
@@ -162,7 +162,7 @@ impl Inner {
                 self.settle_migrations();
                 return self.migrator.notify();
             }
-            self.migrator.wait_while_growing(&mut control, self.state.load().migrated());
+            self.migrator.wait_while_growing(&mut control, self.state.load().reached());
             drop(control);
             match self.advance(&|| self.should_stop()) {
                 Ok(phase) => self.report_migration(phase, None),
@@ -173,13 +173,13 @@ impl Inner {
 
     /// Tells everybody who waits how far the run is: by the rows that have moved, or by the share of the work on all that
     /// wait. They are told without a lock held: they may call the index.
-    fn report_migration(&self, phase: Phase, share: Option<f64>) {
+    pub(super) fn report_migration(&self, phase: Phase, share: Option<f64>) {
         let control = self.migrator.control();
         let (listeners, state) = (control.listeners(), self.state.load());
         drop(control);
         for Listener { work, rows } in listeners {
-            let (moved, total) = (rows.start..state.migrated().clamp(rows.start, rows.end), state.live_in(rows));
-            let done = share.map_or_else(|| state.live_in(moved), |share| (total as f64 * share) as usize);
+            let (moved, total) = (rows.start..state.reached().clamp(rows.start, rows.end), state.live_at(rows));
+            let done = share.map_or_else(|| state.live_at(moved), |share| (total as f64 * share) as usize);
             work.report(phase, done, total);
         }
     }
@@ -193,21 +193,29 @@ impl Inner {
         if has_cancelled {
             self.settle_migrations();
         }
-        has_cancelled && !self.migrator.control().wants_run(self.state.load().migrated())
+        has_cancelled && !self.migrator.control().wants_run(self.state.load().reached())
     }
 
     /// Moves the next rows: those of a chunk, or all that wait by building the graph anew; none if it was stopped. What it
     /// ended with.
     fn advance(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Phase> {
         self.exclusively(|state, mut control| {
-            let migrated = state.migrated();
-            let next = control.next(migrated);
+            if let Some(compaction) = control.compaction() {
+                drop(control);
+                return self.compact_unasked(state, &compaction).map(|()| Phase::Swap);
+            }
+            let reached = state.reached();
+            let next = control.next(reached);
             drop(control);
             match next {
-                Some(Next::Rebuild(end)) => self.rebuild(state, end, stopped).map(|()| Phase::Swap),
+                Some(Next::Rebuild(end)) => {
+                    let stopped = || stopped() || self.migrator.is_overtaken(end);
+                    let report = |phase, share| self.report_migration(phase, Some(share));
+                    self.rebuild(&state, state.slot_at(end), &stopped, &report).map(|()| Phase::Swap)
+                }
                 Some(Next::Insert(region)) => {
-                    let end = region.min(migrated + self.options.chunk_size.min(MAX_BATCH));
-                    self.insert_up_to(state, end, stopped).map(|()| Phase::Insert)
+                    let end = region.min(reached + self.options.chunk_size.min(MAX_BATCH));
+                    self.insert_up_to(&state, state.slot_at(end), stopped).map(|()| Phase::Insert)
                 }
                 None => Ok(Phase::Insert),
             }
@@ -217,31 +225,30 @@ impl Inner {
     /// Inserts the next at most `max` rows by hand; less if the region ends before.
     fn insert_step(&self, max: usize) -> Result<Inserted> {
         self.exclusively(|state, mut control| {
-            let migrated = state.migrated();
-            let region = control.next_region(migrated).unwrap_or(migrated);
+            let reached = state.reached();
+            let region = control.next_region(reached).unwrap_or(reached);
             drop(control);
-            let end = region.min(migrated.saturating_add(max.min(MAX_BATCH)));
-            self.insert_up_to(state, end, &|| false)?;
-            self.has_built(state, state.migrated());
-            let rows = state.migrated() - migrated;
+            let end = region.min(reached.saturating_add(max.min(MAX_BATCH)));
+            self.insert_up_to(&state, state.slot_at(end), &|| false)?;
+            self.has_built(&state, state.reached());
+            let rows = state.reached() - reached;
             Ok(Inserted { rows, is_end: rows == 0 || end == region })
         })
     }
 
-    /// Runs `work`, which changes the graph, while nobody else does. After a panic nothing is changed any more.
-    fn exclusively<R>(&self, work: impl FnOnce(&State, MutexGuard<'_, Control>) -> Result<R>) -> Result<R> {
-        let inserting = self.migrator.inserting();
+    /// Runs `work`, which moves rows, while nobody else does. After a panic nothing is moved any more.
+    fn exclusively<R>(&self, work: impl FnOnce(Arc<State>, MutexGuard<'_, Control>) -> Result<R>) -> Result<R> {
+        let moving = self.migrator.moving();
         let result = self.guarded(|| {
             // The state under the control's lock, as everywhere here: `clear` changes both together.
             let control = self.migrator.control();
             control.check_sound()?;
-            let state = self.state.load_full();
-            let result = work(&state, control);
-            state.drop_lists();
+            let result = work(self.state.load_full(), control);
+            self.state.load().drop_lists();
             result
         });
         // Fairly: whoever waits for the lock gets it before the next chunk.
-        MutexGuard::unlock_fair(inserting);
+        MutexGuard::unlock_fair(moving);
         result
     }
 
@@ -249,6 +256,7 @@ impl Inner {
     fn insert_up_to(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let stopped = self.stopped(state, stopped);
         let turns = self.pools.turns(&stopped);
+        let inserting = self.migrator.inserting();
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
@@ -269,13 +277,22 @@ impl Inner {
         };
         let slots = state.leaders(graph.migrated()..end)?;
         self.failpoints.pass(Point::Chunk)?;
-        insertion.insert(&Batch { slots: &slots, end: end as u32 })
+        let inserted = insertion.insert(&Batch { slots: &slots, end: end as u32 });
+        // Fairly: a file that is to be written comes before the next batch.
+        MutexGuard::unlock_fair(inserting);
+        inserted
     }
 
-    /// Builds the graph anew, of all rows up to `end`.
-    fn rebuild(&self, state: &State, end: usize, stopped: &(dyn Fn() -> bool + Sync)) -> Result<()> {
-        let stopped = || stopped() || self.migrator.is_overtaken(end);
-        let stopped = self.stopped(state, &stopped);
+    /// Builds the graph anew, of all rows up to `end`. Nobody sees it before it is complete, so a file may be written
+    /// meanwhile.
+    pub(super) fn rebuild(
+        &self,
+        state: &State,
+        end: usize,
+        stopped: &(dyn Fn() -> bool + Sync),
+        report: &(dyn Fn(Phase, f64) + Sync),
+    ) -> Result<()> {
+        let stopped = self.stopped(state, stopped);
         let turns = self.pools.turns(&stopped);
         let slots = state.leaders(0..end)?;
         let Some((_, encoder, shape)) = self.plan_graph(state, (&slots, end), turns) else {
@@ -288,7 +305,7 @@ impl Inner {
             seed: self.options.seed,
             shape,
             turns,
-            report: &|phase, share| self.report_migration(phase, Some(share)),
+            report,
         };
         self.failpoints.pass(Point::Chunk)?;
         if let Some(graph) = bulk.build(encoder, &slots, end)? {
@@ -297,7 +314,7 @@ impl Inner {
                 self.pools.build(|| state.shelf.replace(graph.rows()))?;
             }
             state.graph.store(Some(Arc::new(graph)));
-            self.has_built(state, end);
+            self.has_built(state, state.reached());
         }
         Ok(())
     }
@@ -330,7 +347,7 @@ impl Inner {
     }
 
     /// Whether work on the graph of `state` is to stop, asked before each work unit.
-    fn stopped<'a>(
+    pub(super) fn stopped<'a>(
         &'a self,
         state: &'a State,
         stopped: &'a (dyn Fn() -> bool + Sync),

@@ -1,6 +1,7 @@
 //! `Index`: the only place that knows rows, graph, migration and pools together.
 
 mod batch;
+mod compact;
 mod durable;
 mod efs;
 mod equals;
@@ -35,7 +36,7 @@ pub(crate) use state::State;
 pub use verify::{Bytes, Stats, Verified};
 
 use crate::error::{Error, Result, panic_message};
-use crate::ids::{Id, IdSet, Ids};
+use crate::ids::{Id, IdSet, IdSets, Ids};
 use crate::migration::{Migrated, MigrationDone, Migrator};
 use crate::options::{GivenOptions, IdType, Options, SearchOptions};
 use crate::pools::Pools;
@@ -70,6 +71,8 @@ struct Inner {
     id: u64,
     options: Options,
     state: ArcSwap<State>,
+    /// Prepared filters, which follow a compaction.
+    sets: IdSets,
     writing: Mutex<()>,
     migrator: Migrator,
     pools: Arc<Pools>,
@@ -99,11 +102,12 @@ impl Index {
         if let Some(graph) = state.graph.load().as_deref() {
             migrator.resume(graph.migrated(), graph.is_bulk());
         }
-        migrator.cut(state.len(), state.live());
-        Self(Arc::new(Handle(Arc::new(Inner {
+        migrator.cut(state.end(), state.live());
+        let index = Self(Arc::new(Handle(Arc::new(Inner {
             id: INDEXES.fetch_add(1, Ordering::Relaxed),
             options,
             state: ArcSwap::from_pointee(state),
+            sets: IdSets::default(),
             writing: Mutex::new(()),
             migrator,
             pools,
@@ -111,7 +115,9 @@ impl Index {
             place: OnceLock::new(),
             final_len: AtomicUsize::new(0),
             failpoints: Failpoints::default(),
-        }))))
+        }))));
+        index.inner().decide_on_compaction(&index.inner().state.load());
+        index
     }
 
     fn inner(&self) -> &Arc<Inner> {
@@ -255,6 +261,15 @@ impl Index {
         Ok(())
     }
 
+    /// Gives back what removed and replaced rows take, memory, links and ids, by making the index anew of its live rows,
+    /// as one that is built of them at once. Searches and writes go on, the migration waits. Until it is done all is as
+    /// before, also if it is cancelled or fails; it needs memory for the rows once more. With a migration by hand, rows
+    /// that wait go on to wait. An index that migrates by itself is compacted by itself, when an eighth of its rows is
+    /// removed.
+    pub fn compact(&self, work: &Work) -> Result<()> {
+        self.inner().compact(work)
+    }
+
     /// What the index takes in memory. Cheap: nothing is looked at but counts.
     pub fn bytes(&self) -> Bytes {
         self.inner().bytes()
@@ -363,6 +378,8 @@ impl Inner {
         self.closed.store(true, Ordering::Release);
         self.stop();
         self.migrator.wait_until_stopped();
+        // And for a step or a compaction by hand.
+        drop(self.migrator.moving());
         self.settle_migrations();
         let checkpointed = match (durable, &last) {
             (Some(durable), Some(last)) if checkpoint => self.guarded(|| self.checkpoint_at_close(durable, last)),

@@ -275,6 +275,8 @@ impl Inner {
     pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
         let state = self.open()?;
         ids.check(self.options.id_type)?;
-        IdSet::new(ids, self.id, &state)
+        let set = IdSet::new(ids, self.id, &state)?;
+        self.sets.remember(&set)?;
+        Ok(set)
     }
 }

@@ -28,6 +28,8 @@ struct Counted {
 pub(crate) struct State {
     /// Differs from that of every other state of the process.
     generation: u64,
+    /// Rows that compactions have taken away: the position of the first slot (see [`crate::migration::Control`]).
+    origin: usize,
     pub(crate) shelf: Shelf,
     pub(crate) ids: IdStore,
     pub(crate) map: IdMap,
@@ -64,9 +66,15 @@ pub(crate) struct Snapshot {
 
 impl State {
     pub(crate) fn new(options: &Options) -> Self {
+        Self::after(options, 0)
+    }
+
+    /// Without rows, after compactions that have taken `origin` rows away.
+    pub(crate) fn after(options: &Options, origin: usize) -> Self {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Self {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
+            origin,
             shelf: Shelf::new(Space::new(options.metric, options.dimensions).keeping(options.dtype)),
             ids: IdStore::new(options.id_type),
             map: IdMap::new(),
@@ -137,6 +145,37 @@ impl State {
     pub(crate) fn find(&self, id: Id<'_>) -> Option<u32> {
         let slot = self.map.get(self.map.hash(id), id, &self.ids)?;
         ((slot as usize) < self.len()).then_some(slot)
+    }
+
+    /// Which state it is, and how many of its slots the graph serves: differs where a file would hold something else
+    /// although nothing was written.
+    pub(crate) fn version(&self) -> (u64, usize) {
+        (self.generation, self.migrated())
+    }
+
+    /// The position of the first slot.
+    pub(crate) fn origin(&self) -> usize {
+        self.origin
+    }
+
+    /// The position behind the last row.
+    pub(crate) fn end(&self) -> usize {
+        self.origin + self.len()
+    }
+
+    /// Positions below it are served by the graph.
+    pub(crate) fn reached(&self) -> usize {
+        self.origin + self.migrated()
+    }
+
+    /// The slot of the row at `position`; the first for one that was taken away.
+    pub(crate) fn slot_at(&self, position: usize) -> usize {
+        position.saturating_sub(self.origin)
+    }
+
+    /// Live rows among those at `positions`.
+    pub(crate) fn live_at(&self, positions: Range<usize>) -> usize {
+        self.live_in(self.slot_at(positions.start)..self.slot_at(positions.end))
     }
 
     /// Live rows among `slots`; those that are not published are none.

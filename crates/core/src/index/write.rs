@@ -84,7 +84,8 @@ impl Inner {
         self.check_rows(ids, rows, work)?;
         let plan = self.plan(&state, ids, rows, existing, work)?;
         self.guarded(|| self.write(&state, &plan, work))?;
-        self.migrator.cut(state.len(), state.live());
+        self.migrator.cut(state.end(), state.live());
+        self.decide_on_compaction(&state);
         Ok(())
     }
 
@@ -103,6 +104,7 @@ impl Inner {
             state.take_out(slot);
         }
         self.migrator.shrink(state.live());
+        self.decide_on_compaction(&state);
         Ok(found.slots.len())
     }
 

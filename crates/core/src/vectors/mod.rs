@@ -181,6 +181,18 @@ impl RowsWriter<'_> {
         self.push_values(row.into())
     }
 
+    /// Appends a copy of the row of `slot` in `view`, whose rows are kept as these are.
+    pub(crate) fn copy(&mut self, view: RowsView<'_>, slot: u32) -> Result<()> {
+        let place = view.place(slot) as usize;
+        self.bytes.push(view.bytes.block(place))?;
+        for (from, to) in [(view.terms, &mut self.terms), (view.inverse_norms, &mut self.inverse_norms)] {
+            if let (Some(from), Some(to)) = (from, to) {
+                to.push(from.block(place))?;
+            }
+        }
+        Ok(())
+    }
+
     fn push_values(&mut self, row: Values<'_>) -> Result<()> {
         let (space, widened) = (&self.rows.space, &mut self.widened);
         let dtype = space.dtype();

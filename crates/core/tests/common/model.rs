@@ -61,6 +61,12 @@ impl Model {
         removed.map(|row| self.rows[row].is_live = false).count()
     }
 
+    /// Takes away what was removed; the others move together.
+    pub fn compact(&mut self) {
+        self.rows.retain(|row| row.is_live);
+        self.by_name = self.rows.iter().enumerate().map(|(row, Row { name, .. })| (*name, row)).collect();
+    }
+
     pub fn clear(&mut self) {
         self.rows.clear();
         self.by_name.clear();

@@ -69,6 +69,7 @@ pub enum Call {
         max: usize,
     },
     Migrate,
+    Compact,
     Pause,
     Resume,
     /// Waits until the background has nothing to do.
@@ -146,6 +147,7 @@ fn calls() -> impl Strategy<Value = Call> {
         1 => (seed(), count()).prop_map(|(seed, count)| Call::KeepSet { seed, count }),
         4 => prop_oneof![1..50usize, Just(usize::MAX)].prop_map(|max| Call::Step { max }),
         3 => Just(Call::Migrate),
+        2 => Just(Call::Compact),
         1 => Just(Call::Pause),
         2 => Just(Call::Resume),
         2 => Just(Call::Settle),

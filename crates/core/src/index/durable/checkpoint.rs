@@ -26,15 +26,15 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(in crate::index) struct Checkpointed {
     /// The number of the last write before it.
     pub(super) sequence: u64,
-    /// Slots that the graph in it serves.
-    pub(super) migrated: usize,
+    /// See [`State::version`].
+    version: (u64, usize),
     /// Bytes of log from which on the next is due: half of the snapshot, so that a row is written a few times at most.
     pub(super) due: u64,
 }
 
 impl Checkpointed {
-    pub(super) fn new(sequence: u64, migrated: usize, bytes: u64) -> Self {
-        Self { sequence, migrated, due: LEAST.max(bytes / 2) }
+    pub(super) fn new(sequence: u64, version: (u64, usize), bytes: u64) -> Self {
+        Self { sequence, version, due: LEAST.max(bytes / 2) }
     }
 }
 
@@ -114,7 +114,7 @@ impl Inner {
         });
         drop(inserting);
         match written {
-            Ok(bytes) => *last = Checkpointed::new(sequence, image.migrated(), bytes),
+            Ok(bytes) => *last = Checkpointed::new(sequence, image.version(), bytes),
             Err(error) => {
                 durable.log.count_again(bytes);
                 return Err(error);
@@ -152,7 +152,7 @@ impl Inner {
     }
 
     fn is_unchanged(&self, durable: &Durable, last: &Checkpointed) -> bool {
-        (last.sequence, last.migrated) == (durable.log.sequence(), self.state.load().migrated())
+        (last.sequence, last.version) == (durable.log.sequence(), self.state.load().version())
     }
 
     /// The snapshot's length.

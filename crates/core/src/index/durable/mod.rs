@@ -89,7 +89,9 @@ impl Unsynced<'_> {
     }
 
     pub fn remove(&self, ids: &Ids) -> Result<usize> {
-        self.0.inner().remove(ids)
+        let removed = self.0.inner().remove(ids)?;
+        self.0.inner().migrate_in_background();
+        Ok(removed)
     }
 
     pub fn clear(&self) -> Result<()> {

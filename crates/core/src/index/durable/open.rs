@@ -113,7 +113,7 @@ fn read(disk: &dyn Disk, directory: &Path, names: &[String], given: &GivenOption
     let options = Options { threads: given.threads, capacity, ..options };
     options.validate()?;
     let pools = Pools::new(options.threads)?;
-    let checkpointed = Checkpointed::new(snapshot, state.migrated(), bytes);
+    let checkpointed = Checkpointed::new(snapshot, state.version(), bytes);
     let index = Index::assemble(options, pools, state);
     let apply = &mut |frame: Frame<'_>| index.inner().replay(&frame);
     let recovered = log::replay(disk, directory, names, position.identity, snapshot, apply)?;

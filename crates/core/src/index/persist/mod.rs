@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::{Index, Inner, State};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::memory::room;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
@@ -44,9 +45,11 @@ mod section {
 const KEPT: u32 = 1 << 31;
 
 /// All that a file holds of an index, as it was at one moment. Rows, ids and slots of a state never change, and what is
-/// removed later is not removed here; the graph is that of now, so nobody may change it while the image is used.
+/// removed later is not removed here; nobody may insert into the graph while the image is used. Whatever takes its place,
+/// or that of the state, leaves the image as it is.
 pub(super) struct Image {
     state: Arc<State>,
+    graph: Option<Arc<Graph>>,
     slots: usize,
     live: usize,
     removed: Vec<u64>,
@@ -78,11 +81,12 @@ impl Image {
         let mut removed = room("a copy of what is removed", words)?;
         let bits = state.removed.view();
         removed.extend((0..words).map(|index| bits.word(index)));
-        Ok(Self { state: Arc::clone(state), slots, live, removed })
+        Ok(Self { state: Arc::clone(state), graph: state.graph.load_full(), slots, live, removed })
     }
 
-    pub(super) fn migrated(&self) -> usize {
-        self.state.migrated()
+    /// Which state it is of, and how many of its slots the graph serves.
+    pub(super) fn version(&self) -> (u64, usize) {
+        (self.state.generation(), self.graph.as_deref().map_or(0, Graph::migrated))
     }
 }
 

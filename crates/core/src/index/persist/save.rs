@@ -20,8 +20,7 @@ pub(super) fn write(
 ) -> Result<u64> {
     let (state, slots) = (&*image.state, image.slots);
     work.report(Phase::Write, 0, slots);
-    let graph = state.graph.load_full();
-    let graph = graph.as_deref();
+    let graph = image.graph.as_deref();
     out.section(section::REMOVED, 8, |out| put_removed(&image.removed, out))?;
     let id_bytes = if state.ids.id_type() == IdType::String { 1 } else { 8 };
     out.section(section::IDS, id_bytes, |out| put_ids(state, slots, out))?;

@@ -33,6 +33,7 @@ fn scenario(index: &Index, expected: &mut Vec<Contents>) -> Vec<Result<()>> {
     outcomes.push(index.migrate_step(100).map(|_| ()));
     outcomes.push(index.checkpoint(&Work::default()));
     write(Write::Upsert(vec![5, 30], 2), expected, &mut outcomes);
+    outcomes.push(index.compact(&Work::default()));
     write(Write::Upsert(vec![31], 3), expected, &mut outcomes);
     outcomes.push(index.flush());
     outcomes.push(index.close());

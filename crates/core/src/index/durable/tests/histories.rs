@@ -59,6 +59,10 @@ impl History {
                 2 => {
                     index.migrate_step(1 + self.random.below(40))?;
                 }
+                3 => {
+                    index.compact(&Work::default())?;
+                    assert_eq!(contents(index), *self.expected.now());
+                }
                 _ => {
                     let write = Write::random(&mut self.random, self.expected.now());
                     let mut after = self.expected.now().clone();
