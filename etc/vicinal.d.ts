@@ -252,7 +252,7 @@ export interface OpenOptions extends Partial<IndexOptions> {
     /** Nothing in the directory is made or changed, and writes reject with `ERR_READ_ONLY`. `false` by default. */
     readOnly?: boolean | undefined;
 }
-/** How {@link VectorIndexConstructor.load} reads a file. */
+/** How {@link VectorIndexConstructor.load} and the like read a file. */
 export interface LoadOptions extends Work {
     /** As in {@link IndexOptions.threads}; not kept in the file. */
     threads?: number | undefined;
@@ -345,6 +345,8 @@ export interface VectorIndex<I extends Id = number> {
      * is complete, a file that is there stays as it is. Rejects with `ERR_IO`.
      */
     save(path: string, work?: Work): Promise<void>;
+    /** The bytes that {@link VectorIndex.save} would write: for stores of objects, and to be bundled. */
+    toBytes(work?: Work): Promise<Uint8Array>;
     /**
      * Makes the writes called before durable, as {@link OpenOptions.durability} `'fsync'` does each of them. Only on an
      * index of {@link VectorIndexConstructor.open}; on others it rejects with `ERR_INVALID_ARGUMENT`.
@@ -399,6 +401,18 @@ export interface VectorIndexConstructor {
      * `ERR_VERSION` or `ERR_OUT_OF_MEMORY`.
      */
     load<I extends Id = number>(path: string, options?: LoadOptions): Promise<VectorIndex<I>>;
+    /** As {@link VectorIndexConstructor.load}, from the bytes of a file or of {@link VectorIndex.toBytes}. They are copied. */
+    fromBytes<I extends Id = number>(bytes: Uint8Array, options?: LoadOptions): Promise<VectorIndex<I>>;
+    /**
+     * Searches the file that {@link VectorIndex.save} wrote where it is: it is mapped into memory and need not be read as a
+     * whole, so the first answer comes at once, and processes share it. What would change the index, migrations included,
+     * fails with `ERR_READ_ONLY`. Damage is found when it is touched: any call that touches it fails with `ERR_CORRUPT`, and
+     * calls that do not go on. Rejects as `load` does.
+     *
+     * The index keeps the file as it is now, also if another takes its place, as with `save` (Windows does not let it). But who cuts the file off while
+     * it is viewed, or writes into it, ends the process or gets wrong answers.
+     */
+    view<I extends Id = number>(path: string, options?: LoadOptions): Promise<VectorIndex<I>>;
     /**
      * Opens the index that lives in a directory, or makes one there; then `dimensions` are required. Each write is in the
      * directory before it is seen or acknowledged, so that all that has resolved is there again after a crash, whether or

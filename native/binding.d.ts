@@ -24,8 +24,10 @@ export declare class NativeIdSet {}
 
 export declare class NativeIndex {
   constructor(environment: Environment, options: NativeOptions)
-  /** Settles `token` with a `NativeIndex`. */
-  static load(environment: Environment, token: Token, path: string, threads: number | undefined | null, idType: string | undefined | null, progress: boolean): void
+  /** Settles `token` with a `NativeIndex`, of a file or of the bytes of one. */
+  static load(environment: Environment, token: Token, source: string | Uint8Array, threads: number | undefined | null, idType: string | undefined | null, progress: boolean): void
+  /** Settles `token` with a `NativeIndex` that stays in the file. */
+  static view(environment: Environment, token: Token, path: string, threads: number | undefined | null, idType: string | undefined | null, progress: boolean): void
   /** Settles `token` with a `NativeIndex`. */
   static open(environment: Environment, token: Token, directory: string, options: NativeOptions, mode: 'fsync' | 'buffered' | 'readOnly'): void
   describe(): Description
@@ -72,6 +74,8 @@ export declare class NativeIndex {
   remove(token: Token, ids: Float64Array | BigUint64Array | { blocks: string[]; lengths: Uint32Array }): void
   clear(token: Token): void
   save(token: Token, path: string, progress: boolean): void
+  /** Settles `token` with the bytes that `save` would write. */
+  toBytes(token: Token, progress: boolean): void
   flush(token: Token): void
   checkpoint(token: Token, progress: boolean): void
   /**

@@ -1,6 +1,6 @@
 import { invalidArgument } from './errors.js'
 import type { NativeOptions } from './native.js'
-import { kindOf } from './typed-arrays.js'
+import { kindOf, unshared } from './typed-arrays.js'
 import type { IdType, LoadOptions, Progress, Signal } from './types.js'
 
 /** How a call is watched and stopped, checked. */
@@ -108,6 +108,11 @@ export function checkLoad(options: unknown): CheckedWork & Pick<LoadOptions, 'th
 
 export function checkMaxVectors(maxVectors: unknown): number | undefined {
   return checkWhole('maxVectors', maxVectors, 1, maxSafe)
+}
+
+export function checkBytes(bytes: unknown): Uint8Array {
+  if (kindOf(bytes) !== 'Uint8Array') throw invalidArgument('bytes', bytes, 'a Uint8Array')
+  return unshared(bytes as Uint8Array, 'Uint8Array')
 }
 
 export function checkPath(path: unknown, name = 'path'): string {

@@ -38,14 +38,17 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   static async load<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
     const file = options.checkPath(path)
-    const { threads, idType, ...work } = options.checkLoad(given)
-    checkAborted(work)
-    const native = await run<NativeIndex>(
-      (token) => NativeIndex.load(environment, token, file, threads, idType, work.onProgress !== undefined),
-      { work, atOnce: true },
-    )
-    native.account()
-    return new Index<I>(native)
+    return read<I>((token, ...rest) => NativeIndex.load(environment, token, file, ...rest), given)
+  }
+
+  static async view<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
+    const file = options.checkPath(path)
+    return read<I>((token, ...rest) => NativeIndex.view(environment, token, file, ...rest), given)
+  }
+
+  static async fromBytes<I extends Id>(bytes: Uint8Array, given?: types.LoadOptions): Promise<Index<I>> {
+    const checked = options.checkBytes(bytes)
+    return read<I>((token, ...rest) => NativeIndex.load(environment, token, checked, ...rest), given)
   }
 
   static async open<I extends Id>(directory: string, given?: types.OpenOptions): Promise<Index<I>> {
@@ -216,6 +219,11 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     await this.#run<void>((token) => this.#native.save(token, file, work.onProgress !== undefined), work)
   }
 
+  async toBytes(given?: Work): Promise<Uint8Array> {
+    const work = this.#begin(given)
+    return this.#run<Uint8Array>((token) => this.#native.toBytes(token, work.onProgress !== undefined), work)
+  }
+
   async flush(): Promise<void> {
     this.#checkOpen()
     await this.#run<void>((token) => this.#native.flush(token))
@@ -299,6 +307,20 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 /** An index of vectors: exact while it is small, a graph when it grows. */
 export type VectorIndex<I extends Id = number> = types.VectorIndex<I>
 export const VectorIndex = Index as unknown as types.VectorIndexConstructor
+
+/** How an index comes from a file. */
+type Read = (token: number, threads: number | undefined, idType: IdType | undefined, progress: boolean) => void
+
+async function read<I extends Id>(start: Read, given: types.LoadOptions | undefined): Promise<Index<I>> {
+  const { threads, idType, ...work } = options.checkLoad(given)
+  checkAborted(work)
+  const native = await run<NativeIndex>((token) => start(token, threads, idType, work.onProgress !== undefined), {
+    work,
+    atOnce: true,
+  })
+  native.account()
+  return new Index<I>(native)
+}
 
 function make(given: types.IndexOptions): NativeIndex {
   const checked = options.checkIndexOptions(given)

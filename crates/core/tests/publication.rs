@@ -70,6 +70,8 @@ mod vectors {
             self.elements.len() / self.stride
         }
 
+        pub fn touch(&self, _index: usize) {}
+
         pub fn block(&self, index: usize) -> &'a [T] {
             &self.elements[index * self.stride..][..self.stride]
         }

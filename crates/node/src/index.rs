@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Env, ObjectFinalize};
+use napi::bindgen_prelude::{Either, Env, ObjectFinalize};
 use napi_derive::napi;
 use vicinal_core::{Dtype, Durability, Error, GivenOptions, IdType, Index, Metric, Result, Work};
 
@@ -18,6 +18,7 @@ use crate::lane::Lane;
 use crate::mailbox::Token;
 use crate::memory::Memory;
 use crate::output::{Payload, Row};
+use crate::views::Values;
 
 #[napi(custom_finalize)]
 pub struct NativeIndex {
@@ -67,9 +68,32 @@ impl NativeIndex {
         Ok(Self::hold(&environment.home, core))
     }
 
-    /// Settles `token` with a `NativeIndex`.
+    /// Settles `token` with a `NativeIndex`, of a file or of the bytes of one.
     #[napi]
     pub fn load(
+        env: &Env,
+        environment: &Environment,
+        token: Token,
+        #[napi(ts_arg_type = "string | Uint8Array")] source: Either<String, Values<'_>>,
+        threads: Option<u32>,
+        id_type: Option<String>,
+        progress: bool,
+    ) -> Result<(), Thrown> {
+        let source = match source {
+            Either::A(path) => Either::A(absolute(path)?),
+            Either::B(bytes) => Either::B(guarded(None, "copy", || bytes.to_bytes()).map_err(thrown)?),
+        };
+        let job = Job::new(env, &environment.home, token, progress, None, None);
+        Self::read(environment, job, threads, id_type, move |threads, id_type, work| match source {
+            Either::A(path) => Index::load(&path, threads, id_type, work),
+            Either::B(bytes) => Index::from_bytes(bytes, threads, id_type, work),
+        });
+        Ok(())
+    }
+
+    /// Settles `token` with a `NativeIndex` that stays in the file.
+    #[napi]
+    pub fn view(
         env: &Env,
         environment: &Environment,
         token: Token,
@@ -78,17 +102,11 @@ impl NativeIndex {
         id_type: Option<String>,
         progress: bool,
     ) -> Result<(), Thrown> {
-        let id_type = id_type.as_deref().map(parse_id_type).transpose().map_err(thrown)?;
-        let threads = threads.map(|threads| threads as usize);
         let path = absolute(path)?;
         let job = Job::new(env, &environment.home, token, progress, None, None);
-        let home = Arc::clone(&environment.home);
-        executor::spawn(Box::new(move || {
-            job.run("load", |work| {
-                let core = Index::load(&path, threads, id_type, work)?;
-                Ok(Payload::Index(Box::new(Self::hold(&home, core))))
-            });
-        }));
+        Self::read(environment, job, threads, id_type, move |threads, id_type, work| {
+            Index::view(&path, threads, id_type, work)
+        });
         Ok(())
     }
 
@@ -170,6 +188,24 @@ impl NativeIndex {
 }
 
 impl NativeIndex {
+    /// Runs `read`, which makes an index, as `job`.
+    fn read(
+        environment: &Environment,
+        job: Job,
+        threads: Option<u32>,
+        id_type: Option<String>,
+        read: impl FnOnce(Option<usize>, Option<IdType>, &Work) -> Result<Index> + Send + 'static,
+    ) {
+        let home = Arc::clone(&environment.home);
+        executor::spawn(Box::new(move || {
+            job.run("load", |work| {
+                let id_type = id_type.as_deref().map(parse_id_type).transpose()?;
+                let core = read(threads.map(|threads| threads as usize), id_type, work)?;
+                Ok(Payload::Index(Box::new(Self::hold(&home, core))))
+            });
+        }));
+    }
+
     fn hold(home: &Arc<Home>, core: Index) -> Self {
         let (number, memory) = (home.adopt(&core), Memory::default());
         memory.measure(&core);

@@ -29,7 +29,7 @@ impl NativeKeys {
     /// The next ids, at most `max`; none at the end.
     #[napi(ts_return_type = "Float64Array | BigUint64Array | string[]")]
     pub fn next_block(&mut self, max: u32) -> Result<IdArray, Thrown> {
-        let block = guarded(Some(&self.index), "keys", || Ok(self.keys.next_block(max as usize))).map_err(thrown)?;
+        let block = guarded(Some(&self.index), "keys", || self.keys.next_block(max as usize)).map_err(thrown)?;
         Ok(IdArray::new(block, self.numbers))
     }
 }

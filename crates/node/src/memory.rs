@@ -19,7 +19,9 @@ struct Sizes {
 impl Memory {
     /// Takes note of what `index` keeps now.
     pub(crate) fn measure(&self, index: &Index) {
-        self.0.measured.store(i64::try_from(index.bytes().total).unwrap_or(i64::MAX), Ordering::Relaxed);
+        // The pages of a file are the system's, to be dropped as it likes.
+        let bytes = if index.is_view() { 0 } else { index.bytes().total };
+        self.0.measured.store(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
     /// Tells V8 by how much the latest measure differs from the one before.

@@ -35,6 +35,7 @@ pub enum Payload {
     Batch(IdArray, Vec<f32>, Vec<u32>),
     /// `[vectors, found]`
     Rows(Vec<f32>, Vec<u8>),
+    Bytes(Vec<u8>),
     /// `[recall, unreachable, samples]`
     Verified(Verified),
     /// `[vectors, seconds]`
@@ -133,6 +134,7 @@ impl ToNapiValue for Payload {
                 let found = typed_array!(env, found, Uint8Array, Uint8ArraySlice)?;
                 list(env, &[floats(vectors)?, found])
             }
+            Self::Bytes(bytes) => typed_array!(env, bytes, Uint8Array, Uint8ArraySlice),
             Self::Verified(Verified { recall, unreachable, samples }) => {
                 list(env, &[value(recall)?, value(unreachable as f64)?, value(samples as f64)?])
             }

@@ -84,6 +84,14 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// A copy of bytes that can go to another thread.
+    pub(crate) fn to_bytes(&self) -> vicinal_core::Result<Vec<u8>> {
+        match self {
+            Self::U8(bytes) => copied(bytes),
+            _ => Err(vicinal_core::Error::Internal("the bytes of a file are no Uint8Array".into())),
+        }
+    }
+
     /// A copy as `f32` that can go to another thread.
     pub(crate) fn to_vec(&self) -> vicinal_core::Result<Vec<f32>> {
         let mut copy = room(self.len())?;

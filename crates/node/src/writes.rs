@@ -86,6 +86,12 @@ impl NativeIndex {
         Ok(())
     }
 
+    /// Settles `token` with the bytes that `save` would write.
+    #[napi]
+    pub fn to_bytes(&self, env: &Env, token: Token, progress: bool) {
+        self.write(env, token, progress, "toBytes", |core, work| core.to_bytes(work).map(Payload::Bytes));
+    }
+
     #[napi]
     pub fn flush(&self, env: &Env, token: Token) {
         self.after_writes(env, token, false, "flush", |core, _| core.flush().map(|()| Payload::Nothing));

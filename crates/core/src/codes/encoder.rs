@@ -87,7 +87,7 @@ impl Encoder {
 
     /// Bytes of a code.
     pub(crate) fn padded(&self) -> usize {
-        self.center.len().next_multiple_of(LINE)
+        padded(self.center.len())
     }
 
     /// Writes the code of `values` to `code`, which is `padded` long.
@@ -162,6 +162,11 @@ impl Encoder {
             along: limited(scale * f64::from(along)),
         }
     }
+}
+
+/// Bytes of the code of a row of `dimensions` values.
+pub(crate) fn padded(dimensions: usize) -> usize {
+    dimensions.next_multiple_of(LINE)
 }
 
 /// What values are multiplied with first: under cosine 1 / |values|.

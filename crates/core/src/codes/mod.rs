@@ -13,13 +13,14 @@ use std::ptr;
 
 use rayon::prelude::*;
 
-pub(crate) use encoder::{Encoder, Scalars};
+pub(crate) use encoder::{Encoder, Scalars, padded};
 pub(crate) use whole::WholeView;
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Near, PREFETCHED, TileRow};
 use crate::error::Result;
 use crate::memory::room;
 use crate::options::Metric;
+use crate::storage::MappedSection;
 use crate::vectors::{Blocks, Padded, RowsView, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
@@ -59,6 +60,19 @@ impl Codes {
         let scalars = if encoder.metric == Metric::InnerProduct { 3 } else { 2 };
         let center = encoder.center().iter().map(|&value| encoder.in_units(value).powi(2)).sum();
         Self { codes: Blocks::new("codes", encoder.padded()), scalars: Blocks::new("codes", scalars), center, encoder }
+    }
+
+    /// Codes of a file, with what stands beside them.
+    pub(crate) fn mapped(encoder: Encoder, codes: MappedSection, scalars: MappedSection) -> Result<Self> {
+        let none = Self::new(encoder);
+        let (code, beside) = none.sizes();
+        let (codes, scalars) = (Blocks::mapped("codes", code, codes)?, Blocks::mapped("codes", beside, scalars)?);
+        Ok(Self { codes, scalars, ..none })
+    }
+
+    /// Bytes of a code, and numbers beside it.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.codes.stride(), self.scalars.stride())
     }
 
     pub(crate) fn encoder(&self) -> &Encoder {
@@ -218,6 +232,7 @@ impl<'a> CodesView<'a> {
     pub(crate) fn score(&self, weights: Weights<'_>, indices: &[u32], distances: &mut [f32]) {
         assert_eq!(indices.len(), distances.len(), "a distance a code");
         assert_eq!(weights.numbers.len(), self.codes.stride(), "weights as long as the codes");
+        self.touch(indices);
         for (indices, distances) in indices.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
             let (mut pointers, mut products) = ([ptr::null(); GROUP], [0; GROUP]);
             for (pointer, &index) in pointers.iter_mut().zip(indices) {
@@ -284,6 +299,19 @@ impl<'a> CodesView<'a> {
             *row = TileRow { code, factor: self.factor() * scalars.scale, term: self.term(scalars) };
         }
         rows
+    }
+
+    /// To be called before the codes at `indices` are read, where they may be in a file.
+    #[inline]
+    fn touch(&self, indices: &[u32]) {
+        self.codes.touch_all(indices);
+        self.scalars.touch_all(indices);
+    }
+
+    /// The code at `index` and what stands beside it, as they are stored.
+    pub(crate) fn stored(&self, index: u32) -> (&'a [u8], &'a [f32]) {
+        self.touch(&[index]);
+        (self.codes.block(index as usize), self.scalars.block(index as usize))
     }
 
     /// Brings the code at `index` towards the cache, with what stands beside it.

@@ -102,6 +102,7 @@ impl<'a> WholeView<'a> {
     pub(crate) fn score(&self, weights: Weights<'_>, places: &[u32], distances: &mut [f32]) {
         assert_eq!(places.len(), distances.len(), "a distance a place");
         assert_eq!(weights.numbers.len(), self.rows.space().row_bytes(), "weights as long as the rows");
+        self.rows.touch(places);
         for (places, distances) in places.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
             let (mut pointers, mut products) = ([ptr::null(); GROUP], [0; GROUP]);
             for (pointer, &place) in pointers.iter_mut().zip(places) {
@@ -147,6 +148,7 @@ impl<'a> WholeView<'a> {
     /// row-major with a stride of `panels.width()`; those of columns that fill up a panel are infinite.
     pub(crate) fn tile(&self, places: &[u32], panels: &BytePanels, inverse_norms: &[f32], distances: &mut [f32]) {
         let width = panels.width();
+        self.rows.touch(places);
         for (places, distances) in places.chunks(ROWS).zip(distances.chunks_mut(ROWS * width)) {
             let rows = self.rows_of::<ROWS>(places);
             // SAFETY: each pointer leads to a published row, which is at least as long as the columns.

@@ -11,6 +11,11 @@ use crate::vectors::{Blocks, View};
 /// A cache line of links; blocks are padded to whole ones.
 const LINE: usize = 16;
 
+/// Bytes of a list of at most `capacity` links.
+pub(crate) fn list_bytes(capacity: usize) -> usize {
+    capacity.next_multiple_of(LINE) * size_of::<u32>()
+}
+
 /// A directed edge: its target, and whether pruning must keep it (see `insert::tree`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Link(u32);
@@ -29,6 +34,16 @@ impl Link {
     pub(crate) fn is_kept(self) -> bool {
         self.0 & Self::KEPT != 0
     }
+
+    /// As it stands in a list, in memory and in a file; 0 is a free place.
+    pub(crate) fn stored(self) -> u32 {
+        self.0
+    }
+
+    /// What [`Link::stored`] gave; `None` for a free place.
+    pub(crate) fn restored(stored: u32) -> Option<Self> {
+        (stored & !Self::KEPT != 0).then_some(Self(stored))
+    }
 }
 
 /// All neighbor lists of a level.
@@ -40,7 +55,12 @@ pub(crate) struct Links {
 impl Links {
     /// Lists of at most `capacity` links.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { lists: Blocks::new("links", capacity.next_multiple_of(LINE)), capacity }
+        Self::of(capacity, Blocks::new("links", capacity.next_multiple_of(LINE)))
+    }
+
+    /// Lists of at most `capacity` links, which are there.
+    pub(super) fn of(capacity: usize, lists: Blocks<AtomicU32>) -> Self {
+        Self { lists, capacity }
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -49,7 +69,7 @@ impl Links {
 
     /// Bytes of one list.
     pub(crate) fn list_bytes(&self) -> usize {
-        self.capacity.next_multiple_of(LINE) * size_of::<AtomicU32>()
+        list_bytes(self.capacity)
     }
 
     /// Makes room for `lists` lists, empty at first.
@@ -73,6 +93,7 @@ impl<'a> LinksView<'a> {
     /// List `index`, which must have been reserved before the view was taken.
     #[inline]
     pub(crate) fn list(&self, index: usize) -> List<'a> {
+        self.lists.touch(index);
         List(&self.lists.block(index)[..self.capacity])
     }
 
@@ -113,7 +134,13 @@ impl List<'_> {
 
     /// All links.
     pub(crate) fn links(self) -> impl Iterator<Item = Link> {
-        self.0.iter().map(|link| Link(link.load(Ordering::Acquire))).take_while(|link| link.0 != 0)
+        let load = |link: &AtomicU32| {
+            // Not an acquiring load: lists in a file are memory that is only read, for which relaxed ones are promised to do.
+            let link = Link(link.load(Ordering::Relaxed));
+            fence(Ordering::Acquire);
+            link
+        };
+        self.0.iter().map(load).map_while(|link| Link::restored(link.0))
     }
 
     /// Links that it holds at most.

@@ -17,11 +17,11 @@ mod search;
 mod survey;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 pub(crate) use bulk::{Bulk, Shape};
 pub(crate) use insert::{Batch, Insertion};
-pub(crate) use links::Link;
+pub(crate) use links::{Link, list_bytes};
 pub(crate) use points::{PointPanels, Points, PointsView, Target};
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
@@ -125,10 +125,6 @@ impl Graph {
         &self.points
     }
 
-    pub(crate) fn points_mut(&mut self) -> &mut Points {
-        &mut self.points
-    }
-
     /// The rows that nodes stand for.
     pub(crate) fn rows(&self) -> &Arc<Rows> {
         self.points.rows()
@@ -209,7 +205,9 @@ impl<'a> GraphView<'a> {
         if level == 0 {
             return Some(self.base.list(node as usize));
         }
-        let place = self.places.block(node as usize)[0].load(Ordering::Acquire) as usize;
+        self.places.touch(node as usize);
+        let place = self.places.block(node as usize)[0].load(Ordering::Relaxed) as usize;
+        fence(Ordering::Acquire);
         let list = (place + level).checked_sub(2).filter(|_| place > 0)?;
         self.upper.contains(list).then(|| self.upper.list(list))
     }

@@ -11,6 +11,7 @@ use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer, W
 use crate::distance::Panels;
 use crate::distance::bytes::{BytePanels, COLUMNS, Near};
 use crate::error::Result;
+use crate::storage::MappedSection;
 use crate::topk::Key;
 use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View, pack};
 
@@ -69,6 +70,21 @@ impl Points {
         Self { rows, slots: Blocks::new("links", 1), codes: encoder.map(Codes::new), arranged: 0 }
     }
 
+    /// The nodes of a file, whose slots and codes are there. The first `arranged` are where the rows of their numbers are.
+    pub(crate) fn mapped(rows: Arc<Rows>, slots: MappedSection, codes: Option<Codes>, arranged: usize) -> Result<Self> {
+        Ok(Self { rows, slots: Blocks::mapped("links", 1, slots)?, codes, arranged })
+    }
+
+    /// None yet; the first `arranged` that are appended are where the rows of their numbers are.
+    pub(crate) fn arranged_in(rows: Arc<Rows>, encoder: Option<Encoder>, arranged: usize) -> Self {
+        Self { arranged, ..Self::new(rows, encoder) }
+    }
+
+    /// Bytes of a code, and numbers beside it, if there are codes beside the rows.
+    pub(crate) fn code_sizes(&self) -> Option<(usize, usize)> {
+        self.codes.as_ref().map(Codes::sizes)
+    }
+
     /// The rows that nodes stand for.
     pub(crate) fn rows(&self) -> &Arc<Rows> {
         &self.rows
@@ -90,13 +106,6 @@ impl Points {
             codes.encode(self.rows.view(), &slots[encoded..])?;
         }
         self.append_slots(slots.len(), |position| slots[position])
-    }
-
-    /// Makes the rows at `slots` its nodes, of which it has none yet, for a graph of all rows of the slots below `end`. Runs
-    /// on the build threads.
-    pub(crate) fn enter(&mut self, slots: &[u32], end: usize) -> Result<()> {
-        self.append(slots)?;
-        self.arrange(end)
     }
 
     /// The same nodes in another order: node `i` becomes what node `order[i]` was. Runs on the build threads.
@@ -178,6 +187,14 @@ impl<'a> PointsView<'a> {
     #[inline]
     fn place(&self, node: u32) -> u32 {
         if (node as usize) < self.arranged { node } else { self.rows.place(self.slot(node)) }
+    }
+
+    /// The code of `node` and what stands beside it, if there are codes beside the rows.
+    pub(crate) fn code(&self, node: u32) -> Option<(&'a [u8], &'a [f32])> {
+        let Kind::Codes(codes) = self.kind else {
+            return None;
+        };
+        Some(codes.stored(node))
     }
 
     /// Brings what `node` is compared by towards the cache, if that is a code.

@@ -1,11 +1,37 @@
 //! What a file needs of a graph, and making a graph of that again.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
-use super::{Entry, Graph};
+use super::links::Links;
+use super::{Entry, Graph, MAX_LEVEL, Points};
 use crate::error::{Error, Result};
+use crate::storage::MappedSection;
+use crate::vectors::Blocks;
 
 impl Graph {
+    /// With lists in a file: of level 0, by node; where the upper ones of each node begin, plus 1; and these.
+    pub(crate) fn mapped(
+        m: usize,
+        seed: u64,
+        is_bulk: bool,
+        points: Points,
+        [base, places, upper]: [MappedSection; 3],
+    ) -> Result<Self> {
+        let graph = Self::of(m, seed, is_bulk, points);
+        let lists = |level: usize, section: MappedSection| {
+            let stride = graph.list_bytes(level) / size_of::<u32>();
+            Ok(Links::of(graph.capacity(level), Blocks::mapped("links", stride, section)?))
+        };
+        let (base, upper) = (lists(0, base)?, lists(1, upper)?);
+        let upper_lists = AtomicUsize::new(upper.view().len());
+        Ok(Self { base, places: Blocks::mapped("links", 1, places)?, upper, upper_lists, ..graph })
+    }
+
+    /// Bytes of a list on `level`.
+    pub(crate) fn list_bytes(&self, level: usize) -> usize {
+        if level == 0 { self.base.list_bytes() } else { self.upper.list_bytes() }
+    }
+
     /// Links that a list on `level` holds at most.
     pub(crate) fn capacity(&self, level: usize) -> usize {
         if level == 0 { self.base.capacity() } else { self.upper.capacity() }
@@ -14,12 +40,18 @@ impl Graph {
     /// The nodes that reach level 1, in order, with the highest level that each reaches.
     pub(crate) fn raised(&self) -> impl Iterator<Item = (u32, usize)> {
         let places = self.places.shared();
-        let place = move |node: u32| places.block(node as usize)[0].load(Ordering::Acquire);
+        let place = move |node: u32| {
+            places.touch(node as usize);
+            let place = places.block(node as usize)[0].load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            place
+        };
         let placed = (0..self.nodes() as u32).map(move |node| (node, place(node))).filter(|&(_, place)| place > 0);
         // Lists are given out in the order of the nodes, so a node's lists end where the next one's begin.
         let after_last = self.upper_lists.load(Ordering::Relaxed) as u32 + 1;
         let ends = placed.clone().skip(1).map(|(_, place)| place).chain([after_last]);
-        placed.zip(ends).map(|((node, place), end)| (node, (end - place) as usize))
+        // In a file it could be otherwise.
+        placed.zip(ends).map(|((node, place), end)| (node, (end.saturating_sub(place) as usize).min(MAX_LEVEL)))
     }
 
     /// Gives `node` empty lists on the levels 1 to `level`. To be called in the order of the nodes, before the graph is used.

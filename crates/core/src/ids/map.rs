@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{Id, IdStore, Ids};
 use crate::error::{Error, Result};
 use crate::memory::room;
+use crate::storage::MappedSection;
+use crate::vectors::Blocks;
 use crate::work::Work;
 
 /// Tables; each has a lock of its own, so that a reader waits at most while one of them grows.
@@ -20,6 +22,8 @@ pub(crate) struct IdMap {
     /// Differs from map to map, so that nobody can choose ids that collide.
     seed: u64,
     shards: Box<[RwLock<HashTable<u32>>]>,
+    /// Instead of them the table of a file: live slots behind the upper halves of their hashes, in this order.
+    stored: Option<Blocks<u64>>,
 }
 
 /// The hash of an id under one map.
@@ -29,14 +33,21 @@ pub(crate) struct IdHash(u64);
 impl IdMap {
     pub(crate) fn new() -> Self {
         let seed = std::hash::RandomState::new().hash_one(0u64);
-        Self { seed, shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { seed, shards: (0..SHARDS).map(|_| RwLock::default()).collect(), stored: None }
+    }
+
+    /// The table of a file. Nothing can be entered.
+    pub(crate) fn mapped(table: MappedSection) -> Result<Self> {
+        Ok(Self { seed: 0, shards: Box::default(), stored: Some(Blocks::mapped("ids", 1, table)?) })
+    }
+
+    /// What an id is found by in the table of a file.
+    pub(crate) fn stored_hash(id: Id<'_>) -> u32 {
+        hash_of(id, 0).upper()
     }
 
     pub(crate) fn hash(&self, id: Id<'_>) -> IdHash {
-        IdHash(match id {
-            Id::Key(key) => xxh3_64_with_seed(&key.to_le_bytes(), self.seed),
-            Id::Text(text) => xxh3_64_with_seed(text.as_bytes(), self.seed),
-        })
+        hash_of(id, self.seed)
     }
 
     /// The hashes of all `ids`.
@@ -51,6 +62,9 @@ impl IdMap {
 
     /// The slot of `id`, whose hash is given.
     pub(crate) fn get(&self, hash: IdHash, id: Id<'_>, ids: &IdStore) -> Option<u32> {
+        if let Some(stored) = &self.stored {
+            return find_stored(stored, hash.upper(), id, ids);
+        }
         self.shard(hash).read().find(hash.0, |&slot| ids.get(slot) == id).copied()
     }
 
@@ -101,7 +115,8 @@ impl IdMap {
 
     /// Bytes that the tables take.
     pub(crate) fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().allocation_size()).sum()
+        let stored = self.stored.as_ref().map_or(0, |stored| stored.len() * size_of::<u64>());
+        stored + self.shards.iter().map(|shard| shard.read().allocation_size()).sum::<usize>()
     }
 
     fn shard(&self, hash: IdHash) -> &RwLock<HashTable<u32>> {
@@ -110,10 +125,47 @@ impl IdMap {
 }
 
 impl IdHash {
+    fn upper(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// Bits that the tables look at least: they use the highest seven and the lowest.
     fn shard(self) -> usize {
         (self.0 >> 40) as usize % SHARDS
     }
+}
+
+/// The slot of `id` in the table of a file.
+fn find_stored(table: &Blocks<u64>, hash: u32, id: Id<'_>, ids: &IdStore) -> Option<u32> {
+    let view = table.view();
+    let entry = |index: usize| {
+        view.touch(index);
+        view.block(index)[0]
+    };
+    let (mut low, mut high) = (0, view.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if (entry(middle) >> 32) as u32 >= hash {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    let same = (low..view.len()).map(entry).take_while(|entry| (entry >> 32) as u32 == hash);
+    same.map(|entry| entry as u32).find(|&slot| {
+        let is_slot = (slot as usize) < ids.len();
+        if let Some(section) = view.mapped().filter(|_| !is_slot) {
+            section.refuse(format_args!("slot {slot}"), format_args!("one of {} slots", ids.len()));
+        }
+        is_slot && ids.get(slot) == id
+    })
+}
+
+fn hash_of(id: Id<'_>, seed: u64) -> IdHash {
+    IdHash(match id {
+        Id::Key(key) => xxh3_64_with_seed(&key.to_le_bytes(), seed),
+        Id::Text(text) => xxh3_64_with_seed(text.as_bytes(), seed),
+    })
 }
 
 fn refused(bytes: usize) -> Error {

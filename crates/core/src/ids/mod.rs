@@ -9,7 +9,7 @@ pub(crate) use map::{IdHash, IdMap};
 pub use set::IdSet;
 pub(crate) use set::{IdSets, Slots};
 pub(crate) use slots::SlotSet;
-pub(crate) use store::{IdStore, IdWriter};
+pub(crate) use store::{IdStore, IdWriter, TextPlaces, text_of};
 
 use std::collections::TryReserveError;
 

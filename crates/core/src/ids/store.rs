@@ -3,7 +3,8 @@
 use super::{Id, Ids};
 use crate::error::Result;
 use crate::options::IdType;
-use crate::vectors::{Blocks, Writer};
+use crate::storage::MappedSection;
+use crate::vectors::{Blocks, CHUNK_BYTES, View, Writer};
 
 /// Bits of an entry that hold a text's length; the others hold its start.
 const LENGTH_BITS: u32 = 20;
@@ -26,6 +27,18 @@ impl IdStore {
         Self { id_type, entries: Blocks::new("ids", 1), texts: Blocks::new("ids", 1) }
     }
 
+    /// Ids of a file, with the bytes of texts if they are such.
+    pub(crate) fn mapped(id_type: IdType, entries: MappedSection, texts: Option<MappedSection>) -> Result<Self> {
+        let texts = texts.map(|texts| Blocks::mapped("ids", 1, texts)).transpose()?;
+        let none = Self::new(id_type);
+        Ok(Self { entries: Blocks::mapped("ids", 1, entries)?, texts: texts.unwrap_or(none.texts), ..none })
+    }
+
+    /// Ids that are published.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn id_type(&self) -> IdType {
         self.id_type
     }
@@ -40,21 +53,20 @@ impl IdStore {
 
     /// The id of `slot`, which must be published.
     pub(crate) fn get(&self, slot: u32) -> Id<'_> {
-        let entry = self.entries.view().block(slot as usize)[0];
-        self.resolve(entry)
+        self.resolve(entry(&self.entries.view(), slot))
     }
 
     /// Appends the ids of `slots` to `ids`.
     pub(crate) fn collect(&self, slots: impl Iterator<Item = u32>, ids: &mut Ids) {
         let entries = self.entries.view();
-        slots.for_each(|slot| ids.push(self.resolve(entries.block(slot as usize)[0])));
+        slots.for_each(|slot| ids.push(self.resolve(entry(&entries, slot))));
     }
 
     /// The key of `slot`; only for ids that are no texts.
     #[inline]
     pub(crate) fn keys(&self) -> impl Fn(u32) -> u64 + '_ {
         let entries = self.entries.view();
-        move |slot| entries.block(slot as usize)[0]
+        move |slot| entry(&entries, slot)
     }
 
     pub(crate) fn writer(&self) -> IdWriter<'_> {
@@ -65,12 +77,51 @@ impl IdStore {
         match self.id_type {
             IdType::Number | IdType::BigInt => Id::Key(entry),
             IdType::String => {
-                let length = entry as usize & Self::MAX_TEXT;
-                let bytes = self.texts.view().run((entry >> LENGTH_BITS) as usize, length);
+                let (start, length) = text_of(entry);
+                let texts = self.texts.view();
+                let bytes = texts.run(start, length).inspect(|_| texts.touch_run(start, length));
+                if let Some(text) = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+                    return Id::Text(text);
+                }
                 // What was written was a `str`; a mistake of ours shows as an empty id rather than as a panic.
-                Id::Text(std::str::from_utf8(bytes).unwrap_or_default())
+                if let Some(section) = texts.mapped() {
+                    section.refuse(format_args!("no text of {length} bytes at {start}"), "UTF-8 within a MiB");
+                }
+                Id::Text("")
             }
         }
+    }
+}
+
+fn entry(entries: &View<'_, u64>, slot: u32) -> u64 {
+    entries.touch(slot as usize);
+    entries.block(slot as usize)[0]
+}
+
+/// Where the text of an entry begins, and its length.
+pub(crate) fn text_of(entry: u64) -> (usize, usize) {
+    ((entry >> LENGTH_BITS) as usize, entry as usize & IdStore::MAX_TEXT)
+}
+
+/// Where texts stand that are stored one after the other: none is in two chunks.
+#[derive(Default)]
+pub(crate) struct TextPlaces {
+    end: usize,
+}
+
+impl TextPlaces {
+    /// The entry of the next text, of `length` bytes.
+    pub(crate) fn next(&mut self, length: usize) -> u64 {
+        let used = self.end % CHUNK_BYTES;
+        let skipped = if used + length > CHUNK_BYTES { CHUNK_BYTES - used } else { 0 };
+        let start = self.end + skipped;
+        self.end = start + length;
+        (start as u64) << LENGTH_BITS | length as u64
+    }
+
+    /// Where the last text ends.
+    pub(crate) fn end(&self) -> usize {
+        self.end
     }
 }
 

@@ -95,7 +95,7 @@ impl Inner {
             Job::queue(job.clone());
         }
         let (found, error) = job.wait();
-        error.map_or_else(|| assemble(&job.state, &found, options.k, work), Err)
+        error.map_or_else(|| job.state.watch(|| assemble(&job.state, &found, options.k, work)), Err)
     }
 }
 
@@ -142,7 +142,7 @@ impl Job {
             .chunks(self.inner.options.dimensions)
             .map(|query| Padded::of(query, filler))
             .collect::<Result<_>>()?;
-        let found = self.state.undisturbed(|| self.search(&padded))?;
+        let found = self.state.watch(|| self.state.undisturbed(|| self.search(&padded)))?;
         let mut outcome = self.outcome.lock();
         outcome.done += found.len();
         for (place, found) in outcome.found[first..].iter_mut().zip(found) {

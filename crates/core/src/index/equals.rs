@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bits::{Bits, BitsView};
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::vectors::RowsView;
 use crate::work::Work;
 
@@ -120,6 +121,32 @@ impl Equals {
         if let Some(group) = self.groups.read().get(&leader) {
             let _ = group.iter().all(&mut visit);
         }
+    }
+
+    /// The live slots that follow others, each behind its leader, in this order.
+    pub(crate) fn pairs(&self) -> Result<Vec<u64>> {
+        let groups = self.groups.read();
+        let mut pairs = room("vectors", groups.values().map(|group| group.len() as usize).sum())?;
+        for (&leader, group) in groups.iter() {
+            pairs.extend(group.iter().map(|slot| u64::from(leader) << 32 | u64::from(slot)));
+        }
+        pairs.sort_unstable();
+        Ok(pairs)
+    }
+
+    /// Enters what [`Equals::pairs`] gave of the slots below `len`, where nothing is added any more: rows are not compared.
+    pub(crate) fn restore(&self, len: usize, pairs: impl Iterator<Item = (u32, u32)>) -> Result<()> {
+        self.reserve(len, 0)?;
+        let mut groups = self.groups.write();
+        for (leader, slot) in pairs {
+            let refused = |_| Error::OutOfMemory { what: "vectors", bytes: size_of::<(u32, RoaringBitmap)>() };
+            groups.try_reserve(1).map_err(refused)?;
+            groups.entry(leader).or_default().insert(slot);
+            self.leading.set(leader);
+            self.followers.set(slot);
+            self.following.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Bytes that it takes, about. Followers are counted, since their groups may be many.

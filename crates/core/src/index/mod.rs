@@ -45,6 +45,7 @@ use crate::vectors::Values;
 use crate::work::Work;
 use durable::Place;
 use failpoints::Failpoints;
+use persist::Opening;
 use read::Source;
 use write::MAX_SLOTS;
 
@@ -231,6 +232,9 @@ impl Index {
     /// now are in the graph, or with `Cancelled`, `Closed` or what stopped the run. Below the threshold there is
     /// nothing to do. While the migration is paused it waits.
     pub fn start_migration(&self, work: Work, done: MigrationDone) {
+        if let Err(error) = self.inner().check_growing() {
+            return done(Err(error));
+        }
         self.inner().start_migration(work, done);
     }
 
@@ -245,6 +249,7 @@ impl Index {
         if max == 0 {
             return Err(Error::argument("maxVectors", max, "a whole number, 1 or more"));
         }
+        self.inner().check_growing()?;
         self.inner().migrate_step(max)
     }
 
@@ -257,6 +262,7 @@ impl Index {
 
     pub fn resume_migration(&self) -> Result<()> {
         self.inner().check_open()?;
+        self.inner().check_growing()?;
         self.inner().resume_migration();
         Ok(())
     }
@@ -268,6 +274,11 @@ impl Index {
     /// removed.
     pub fn compact(&self, work: &Work) -> Result<()> {
         self.inner().compact(work)
+    }
+
+    /// Whether it lies in a file that is mapped, and so takes next to no memory of its own.
+    pub fn is_view(&self) -> bool {
+        self.inner().state.load().is_mapped()
     }
 
     /// What the index takes in memory. Cheap: nothing is looked at but counts.
@@ -296,7 +307,24 @@ impl Index {
     /// the caller expects: `InvalidArgument` for another. `Corrupt` for a file that is none, or damaged; `Version` for
     /// one that is too new; `Io` for what the system refuses.
     pub fn load(path: &Path, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> {
-        persist::load(&System, path, threads, id_type, work)
+        persist::load(&System, path, Opening { threads, id_type }, work)
+    }
+
+    /// The bytes that [`Index::save`] would write.
+    pub fn to_bytes(&self, work: &Work) -> Result<Vec<u8>> {
+        self.inner().to_bytes(work)
+    }
+
+    /// As [`Index::load`], of the bytes of a file.
+    pub fn from_bytes(bytes: Vec<u8>, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> {
+        persist::from_bytes(bytes, Opening { threads, id_type }, work)
+    }
+
+    /// Maps what [`Index::save`] wrote into memory, to be searched where it is: it need not be read as a whole, and processes
+    /// share it. Writes and migrations are `ReadOnly`. Damage is found when it is touched: that call is `Corrupt`, and those
+    /// that touch other parts are not. The index keeps the file as it was also if another takes its place.
+    pub fn view(path: &Path, threads: Option<usize>, id_type: Option<IdType>, work: &Work) -> Result<Self> {
+        persist::view(path, Opening { threads, id_type }, work)
     }
 
     /// Opens the index in `directory`, or makes one there: what was acknowledged is there, and its migration goes on.
@@ -334,6 +362,11 @@ impl Index {
 impl Inner {
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Refuses to move rows into the graph where nothing may change.
+    fn check_growing(&self) -> Result<()> {
+        if self.state.load().is_mapped() { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
     /// What the index holds, unless it is closed. Looked at in this order: `close` marks it first, then empties it.

@@ -32,7 +32,12 @@ pub struct Keys {
 
 impl Keys {
     /// The next at most `max` ids; none at the end.
-    pub fn next_block(&mut self, max: usize) -> Ids {
+    pub fn next_block(&mut self, max: usize) -> Result<Ids> {
+        let state = Arc::clone(&self.state);
+        state.watch(|| Ok(self.live_ids(max)))
+    }
+
+    fn live_ids(&mut self, max: usize) -> Ids {
         let mut ids = Ids::none(self.state.ids.id_type());
         while self.next < self.end && ids.len() < max {
             let word = self.next / 64;
@@ -108,9 +113,12 @@ impl Inner {
         let _passage = self.pools.enter();
         state.scratches.with(|scratch| {
             let mut query = std::mem::take(&mut scratch.query);
-            let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));
+            let found = state.watch(|| {
+                let result = state.undisturbed(|| self.attempt(&state, source, options, &mut query, scratch));
+                result.map(|()| finish(&state, scratch.top.sorted()))
+            });
             scratch.query = query;
-            result.map(|()| finish(&state, scratch.top.sorted()))
+            found
         })
     }
 
@@ -229,18 +237,22 @@ impl Inner {
             let mut row = Vec::new();
             state.rows().view().given(slot, &mut row).to_vec()
         };
-        Ok(state.find(id).map(row))
+        state.watch(|| Ok(state.find(id).map(row)))
     }
 
     pub(super) fn has(&self, id: Id<'_>) -> Result<bool> {
         let state = self.open()?;
         id.check(self.options.id_type)?;
-        Ok(state.find(id).is_some())
+        state.watch(|| Ok(state.find(id).is_some()))
     }
 
     pub(super) fn get_many(&self, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> {
         let state = self.open()?;
         ids.check(self.options.id_type)?;
+        state.watch(|| self.rows_of(&state, ids))
+    }
+
+    fn rows_of(&self, state: &State, ids: &Ids) -> Result<(Vec<f32>, Vec<u8>)> {
         let dimensions = self.options.dimensions;
         let values = ids.len().saturating_mul(dimensions);
         let mut rows = room("the answer", values)?;
@@ -275,7 +287,7 @@ impl Inner {
     pub(super) fn id_set(&self, ids: &Ids) -> Result<IdSet> {
         let state = self.open()?;
         ids.check(self.options.id_type)?;
-        let set = IdSet::new(ids, self.id, &state)?;
+        let set = state.watch(|| IdSet::new(ids, self.id, &state))?;
         self.sets.remember(&set)?;
         Ok(set)
     }

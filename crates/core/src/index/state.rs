@@ -16,6 +16,7 @@ use crate::ids::{Id, IdMap, IdStore};
 use crate::inverted::InvertedFile;
 use crate::memory::room;
 use crate::options::Options;
+use crate::storage::watch;
 use crate::vectors::{Rows, Shelf, Space};
 
 /// Removed slots below a line, so that nobody has to count them anew.
@@ -55,6 +56,8 @@ pub(crate) struct State {
     replacing: RwLock<()>,
     /// `clear` or `close` came: whoever migrates it should stop.
     abandoned: AtomicBool,
+    /// Whether it lies in a file that is mapped: nothing can be added, and what is read may turn out to be damaged.
+    is_mapped: bool,
 }
 
 /// What a search looks at.
@@ -66,16 +69,31 @@ pub(crate) struct Snapshot {
 
 impl State {
     pub(crate) fn new(options: &Options) -> Self {
-        Self::after(options, 0)
+        Self::of(options, Rows::new(Self::space(options)))
     }
 
     /// Without rows, after compactions that have taken `origin` rows away.
     pub(crate) fn after(options: &Options, origin: usize) -> Self {
+        Self { origin, ..Self::new(options) }
+    }
+
+    /// What rows are of.
+    pub(crate) fn space(options: &Options) -> Space {
+        Space::new(options.metric, options.dimensions).keeping(options.dtype)
+    }
+
+    /// As it lies in a file.
+    pub(crate) fn mapped(options: &Options, rows: Rows, ids: IdStore, map: IdMap) -> Self {
+        Self { ids, map, is_mapped: true, ..Self::of(options, rows) }
+    }
+
+    /// With rows of which nothing else is known yet.
+    pub(crate) fn of(options: &Options, rows: Rows) -> Self {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Self {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
-            origin,
-            shelf: Shelf::new(Space::new(options.metric, options.dimensions).keeping(options.dtype)),
+            origin: 0,
+            shelf: Shelf::of(rows),
             ids: IdStore::new(options.id_type),
             map: IdMap::new(),
             removed: Bits::new("ids"),
@@ -91,7 +109,17 @@ impl State {
             replacements: AtomicU64::new(0),
             replacing: RwLock::new(()),
             abandoned: AtomicBool::new(false),
+            is_mapped: false,
         }
+    }
+
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.is_mapped
+    }
+
+    /// Runs `read`, on this thread; an error if it has met damage in the file that the state lies in.
+    pub(crate) fn watch<R>(&self, read: impl FnOnce() -> Result<R>) -> Result<R> {
+        if self.is_mapped { watch(read) } else { read() }
     }
 
     /// Makes room for so many rows, as far as it is granted: what is not comes as it is needed.

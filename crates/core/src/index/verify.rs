@@ -67,6 +67,10 @@ impl Inner {
 
     pub(super) fn stats(&self) -> Result<Stats> {
         let state = self.open()?;
+        state.watch(|| self.stats_of(&state))
+    }
+
+    fn stats_of(&self, state: &State) -> Result<Stats> {
         let migration = self.migration();
         let live = state.live();
         let graph = state.graph.load_full();
@@ -96,13 +100,24 @@ impl Inner {
                 return Err(Error::argument(name, value, "a whole number, 1 or more"));
             }
         }
-        let unreachable = unreachable(&state, work)?;
-        let sampled = sample(&state, samples, self.options.seed, work)?;
+        state.watch(|| self.verify_state(&state, samples, k, ef, work))
+    }
+
+    fn verify_state(
+        &self,
+        state: &State,
+        samples: usize,
+        k: usize,
+        ef: Option<usize>,
+        work: &Work,
+    ) -> Result<Verified> {
+        let unreachable = unreachable(state, work)?;
+        let sampled = sample(state, samples, self.options.seed, work)?;
         let (mut hits, mut possible) = (0, 0);
         for (done, &slot) in sampled.iter().enumerate() {
             work.check()?;
             work.report(Phase::Verify, done, sampled.len());
-            let (found, of) = self.recall_of(&state, slot, k, ef, work)?;
+            let (found, of) = self.recall_of(state, slot, k, ef, work)?;
             hits += found;
             possible += of;
         }

@@ -85,9 +85,7 @@ impl Disk for System {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        // Before it is opened: opening a pipe would wait for its other end.
-        regular(fs::metadata(path)?)?;
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(open_to_read(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -201,6 +199,12 @@ impl DiskFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_all()
     }
+}
+
+pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+    // Before it is opened: opening a pipe would wait for its other end.
+    regular(fs::metadata(path)?)?;
+    File::open(path)
 }
 
 /// Nobody wants a directory read, or a device replaced by a file.

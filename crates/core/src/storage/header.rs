@@ -1,13 +1,16 @@
 //! The first page of a file: what it is, what the index was made with, where the sections are.
 
-use xxhash_rust::xxh3::Xxh3Default;
+use std::ops::RangeInclusive;
+
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::FileName;
+use super::sections::{ALIGNMENT, checksums_of};
 use crate::distance::Dtype;
 use crate::error::{Error, Result};
 use crate::options::{IdType, Metric, Options};
 
-/// Bytes of the header; sections start at multiples of it.
+/// Bytes of the header; sections that are as large start at multiples of it.
 pub(super) const PAGE: usize = 4_096;
 
 /// As in PNG: a byte that is no text, a name, and line ends that a transfer as text would change.
@@ -17,7 +20,7 @@ const MAGIC: [u8; 8] = *b"\x89VCNL\r\n\x1a";
 const MAJOR: u16 = 0;
 
 /// Grows with what older readers may pass over; while the major version is 0, with every change.
-const MINOR: u16 = 3;
+const MINOR: u16 = 4;
 
 /// Reads as another number where the bytes of numbers stand the other way round.
 const ENDIAN: u32 = 0x0102_0304;
@@ -65,7 +68,7 @@ pub(super) struct Section {
     pub(super) element: u32,
     pub(super) offset: u64,
     pub(super) length: u64,
-    /// xxh3-64 of its bytes.
+    /// xxh3-64 of the checksums of its blocks, which stand behind it.
     pub(super) checksum: u64,
 }
 
@@ -74,6 +77,22 @@ impl Section {
 
     /// Sections that a table has room for.
     const MOST: usize = (PAGE - TABLE) / Self::BYTES;
+
+    /// Refuses checksums of blocks that have changed.
+    pub(super) fn check_checksums(&self, bytes: &[u8], file: FileName<'_>) -> Result<()> {
+        let (got, expected) = (xxh3_64(bytes), self.checksum);
+        if got == expected {
+            return Ok(());
+        }
+        let got = format!("checksums of section {} of checksum {got:016x}", self.id);
+        Err(file.corrupt(got, format!("{expected:016x}")))
+    }
+
+    /// The error of a block that has another checksum than it should.
+    pub(super) fn damage(&self, block: usize, got: u64, expected: u64, file: FileName<'_>) -> Error {
+        let got = format!("block {block} of section {} of checksum {got:016x}", self.id);
+        file.corrupt(got, format!("{expected:016x}"))
+    }
 }
 
 impl Header {
@@ -141,6 +160,46 @@ impl Header {
         header.sections = fields.sections(sections, length, file)?;
         header.check(file)?;
         Ok(header)
+    }
+
+    /// Refuses what cannot be a file for its length alone.
+    pub(super) fn check_length(length: u64, file: FileName<'_>) -> Result<()> {
+        if length >= PAGE as u64 {
+            return Ok(());
+        }
+        Err(file.corrupt(format!("{length} bytes"), format!("a vicinal index, {PAGE} bytes or more")))
+    }
+
+    /// The sections that there are.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.sections.iter().map(|section| section.id)
+    }
+
+    /// Whether there is a section `id`.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.sections.iter().any(|section| section.id == id)
+    }
+
+    pub(super) fn find(&self, id: u32, file: FileName<'_>) -> Result<Section> {
+        let section = self.sections.iter().find(|section| section.id == id);
+        section.copied().ok_or_else(|| file.corrupt("a file without it", format!("section {id}")))
+    }
+
+    /// Refuses a file whose section `id` is not of elements of `element` bytes, or not of a length in `lengths`.
+    pub(crate) fn check_section(
+        &self,
+        id: u32,
+        element: u32,
+        lengths: RangeInclusive<u64>,
+        file: FileName<'_>,
+    ) -> Result<u64> {
+        let section = self.find(id, file)?;
+        if section.element == element && lengths.contains(&section.length) {
+            return Ok(section.length);
+        }
+        let got = format!("section {id} of {} bytes in elements of {}", section.length, section.element);
+        let expected = format!("{} … {} bytes in elements of {element}", lengths.start(), lengths.end());
+        Err(file.corrupt(got, expected))
     }
 
     fn check(&self, file: FileName<'_>) -> Result<()> {
@@ -263,8 +322,9 @@ impl Fields<'_> {
         for _ in 0..count {
             let (id, element) = (self.u32(), self.u32());
             let section = Section { id, element, offset: self.u64(), length: self.u64(), checksum: self.u64() };
-            let is_aligned = section.offset.is_multiple_of(PAGE as u64);
-            let section_end = section.offset.checked_add(section.length).filter(|&end| end <= length);
+            let is_aligned = section.offset.is_multiple_of(ALIGNMENT);
+            let checksums = checksums_of(section.offset, section.length);
+            let section_end = checksums.map(|(_, end)| end).filter(|&end| end <= length);
             let is_later = section.offset >= end && sections.last().is_none_or(|last| last.id < id);
             let Some(section_end) = section_end.filter(|_| is_aligned && is_later) else {
                 let got = format!("section {id} of {} bytes at {}", section.length, section.offset);

@@ -2,9 +2,11 @@
 //!
 //! This module knows bytes; what the sections hold, `index::persist` knows. docs/file-format.md draws them.
 
+mod bytes;
 mod disk;
 mod header;
 pub(crate) mod log;
+mod map;
 mod replace;
 mod sections;
 #[cfg(test)]
@@ -14,10 +16,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use bytes::Bytes;
 pub(crate) use disk::{AppendFile, Disk, DiskFile, Lock, System};
 pub(crate) use header::{GraphHeader, Header};
+pub(crate) use map::{Map, MappedSection, watch};
 pub(crate) use replace::replace;
-pub(crate) use sections::{FileReader, FileWriter, SectionReader, UNIT};
+pub(crate) use sections::{FileReader, FileWriter, Part, SectionReader, UNIT, length_of};
 
 use crate::error::Error;
 

@@ -1,17 +1,99 @@
-//! The sections of a file, streamed through a small buffer and hashed on their way.
+//! The sections of a file, streamed through a small buffer and hashed on their way, a checksum a block.
 
 use std::io::{Read, SeekFrom};
 use std::ops::RangeInclusive;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::header::{Header, PAGE, Section};
 use super::{Disk, DiskFile, FileName};
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::work::Work;
 
 /// Bytes that pass at once; whether the caller has cancelled is looked at after each.
 pub(crate) const UNIT: usize = 1 << 20;
+
+/// Bytes that have a checksum of their own.
+pub(crate) const BLOCK: usize = 64 << 10;
+
+/// What the small sections begin at a multiple of; those of a page or more begin at a page.
+pub(super) const ALIGNMENT: u64 = 64;
+
+/// A section that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) id: u32,
+    /// Bytes of an element.
+    pub(crate) element: u32,
+    /// Bytes of all.
+    pub(crate) length: u64,
+}
+
+/// Where a section of `length` bytes begins that comes after `end` bytes.
+fn start_after(end: u64, length: u64) -> u64 {
+    end.next_multiple_of(if length >= PAGE as u64 { PAGE as u64 } else { ALIGNMENT })
+}
+
+/// Blocks of a section of `length` bytes.
+pub(super) fn blocks_of(length: u64) -> u64 {
+    length.div_ceil(BLOCK as u64)
+}
+
+/// Where the checksums of a section begin, and where they end; `None` where no file could be so long.
+pub(super) fn checksums_of(offset: u64, length: u64) -> Option<(u64, u64)> {
+    let start = offset.checked_add(length)?.checked_next_multiple_of(8)?;
+    Some((start, start.checked_add(blocks_of(length) * 8)?))
+}
+
+/// The length of a file of `parts`.
+pub(crate) fn length_of(parts: &[Part]) -> u64 {
+    let behind = |end: u64, part: &Part| {
+        let start = start_after(end, part.length);
+        checksums_of(start, part.length).map_or(u64::MAX / 2, |(_, end)| end)
+    };
+    parts.iter().fold(PAGE as u64, behind)
+}
+
+/// Hashes a section as it passes.
+#[derive(Default)]
+struct Blocks {
+    hash: Xxh3Default,
+    /// Bytes of the block that has begun.
+    filled: usize,
+    checksums: Vec<u64>,
+}
+
+impl Blocks {
+    fn of(length: u64) -> Result<Self> {
+        Ok(Self { checksums: room("checksums", blocks_of(length) as usize)?, ..Self::default() })
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (block, rest) = bytes.split_at(bytes.len().min(BLOCK - self.filled));
+            bytes = rest;
+            if block.len() == BLOCK {
+                self.checksums.push(xxh3_64(block));
+                continue;
+            }
+            self.hash.update(block);
+            self.filled += block.len();
+            if self.filled == BLOCK {
+                self.end();
+            }
+        }
+    }
+
+    /// The block that has begun is over.
+    fn end(&mut self) {
+        if self.filled > 0 {
+            self.checksums.push(self.hash.digest());
+            self.hash.reset();
+            self.filled = 0;
+        }
+    }
+}
 
 /// Writes sections, one after the other, and last the header: until then the file says of itself that it is none.
 pub(crate) struct FileWriter<'a> {
@@ -22,7 +104,8 @@ pub(crate) struct FileWriter<'a> {
     buffer: Vec<u8>,
     /// The file's length once the buffer is written.
     end: u64,
-    hash: Xxh3Default,
+    /// Of the section that is being written.
+    blocks: Option<Blocks>,
     sections: Vec<Section>,
 }
 
@@ -30,21 +113,33 @@ impl<'a> FileWriter<'a> {
     pub(crate) fn new(file: &'a mut dyn DiskFile, name: FileName<'a>, work: &'a Work) -> Result<Self> {
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(UNIT).map_err(|_| refused(UNIT))?;
-        let mut writer = Self { file, name, work, buffer, end: 0, hash: Xxh3Default::new(), sections: Vec::new() };
+        let mut writer = Self { file, name, work, buffer, end: 0, blocks: None, sections: Vec::new() };
         writer.put(&[0; PAGE])?;
         Ok(writer)
     }
 
-    /// Adds the section `id` of what `write` puts; `element` is the number of bytes of its elements.
-    pub(crate) fn section(&mut self, id: u32, element: u32, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let padding = self.end.next_multiple_of(PAGE as u64) - self.end;
-        self.put(&[0; PAGE][..padding as usize])?;
+    /// Adds a section of what `write` puts.
+    pub(crate) fn section(&mut self, part: Part, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let Part { id, element, length } = part;
+        let offset = start_after(self.end, length);
+        self.fill_up(offset)?;
         self.flush()?;
-        self.hash.reset();
-        let offset = self.end;
+        self.blocks = Some(Blocks::of(length)?);
         write(self)?;
         self.flush()?;
-        self.sections.push(Section { id, element, offset, length: self.end - offset, checksum: self.hash.digest() });
+        if self.end - offset != length {
+            let got = self.end - offset;
+            return Err(Error::Internal(format!("section {id}: got {got} bytes, expected {length}")));
+        }
+        let mut blocks = self.blocks.take().unwrap_or_default();
+        blocks.end();
+        self.fill_up(self.end.next_multiple_of(8))?;
+        let mut hash = Xxh3Default::new();
+        for checksum in blocks.checksums {
+            hash.update(&checksum.to_le_bytes());
+            self.put(&checksum.to_le_bytes())?;
+        }
+        self.sections.push(Section { id, element, offset, length, checksum: hash.digest() });
         Ok(())
     }
 
@@ -57,10 +152,24 @@ impl<'a> FileWriter<'a> {
         self.put(&value.to_le_bytes())
     }
 
+    pub(crate) fn put_u64(&mut self, value: u64) -> Result<()> {
+        self.put(&value.to_le_bytes())
+    }
+
     pub(crate) fn put_values(&mut self, values: &[f32]) -> Result<()> {
         let room = self.room(size_of_val(values))?;
         for (bytes, value) in room.chunks_exact_mut(size_of::<f32>()).zip(values) {
             bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    /// Zeros, `count` of them.
+    pub(crate) fn put_zeros(&mut self, mut count: usize) -> Result<()> {
+        while count > 0 {
+            let now = count.min(PAGE);
+            self.room(now)?.fill(0);
+            count -= now;
         }
         Ok(())
     }
@@ -73,6 +182,11 @@ impl<'a> FileWriter<'a> {
         self.file.seek(SeekFrom::Start(0)).map_err(self.name.io("seeking"))?;
         self.file.write_all(&page).map_err(self.name.io("writing"))?;
         Ok(self.end)
+    }
+
+    /// Zeros up to `end`, outside of sections.
+    fn fill_up(&mut self, end: u64) -> Result<()> {
+        self.put_zeros((end - self.end) as usize)
     }
 
     /// The next `count` bytes, at most a unit, to be filled in.
@@ -88,7 +202,9 @@ impl<'a> FileWriter<'a> {
 
     fn flush(&mut self) -> Result<()> {
         self.work.check()?;
-        self.hash.update(&self.buffer);
+        if let Some(blocks) = &mut self.blocks {
+            blocks.update(&self.buffer);
+        }
         self.file.write_all(&self.buffer).map_err(self.name.io("writing"))?;
         self.buffer.clear();
         Ok(())
@@ -108,11 +224,12 @@ pub(crate) struct FileReader<'a> {
 impl<'a> FileReader<'a> {
     pub(crate) fn open(disk: &dyn Disk, name: FileName<'a>, work: &'a Work) -> Result<Self> {
         work.check()?;
-        let mut file = disk.open(name.0).map_err(name.io("opening"))?;
+        Self::of(disk.open(name.0).map_err(name.io("opening"))?, name, work)
+    }
+
+    pub(crate) fn of(mut file: Box<dyn DiskFile>, name: FileName<'a>, work: &'a Work) -> Result<Self> {
         let length = file.length().map_err(name.io("opening"))?;
-        if length < PAGE as u64 {
-            return Err(name.corrupt(format!("{length} bytes"), format!("a vicinal index, {PAGE} bytes or more")));
-        }
+        Header::check_length(length, name)?;
         let mut page = [0; PAGE];
         file.read_exact(&mut page).map_err(name.io("reading"))?;
         let header = Header::decode(&page, length, name)?;
@@ -121,39 +238,56 @@ impl<'a> FileReader<'a> {
 
     /// Whether there is a section `id`.
     pub(crate) fn has(&self, id: u32) -> bool {
-        self.header.sections.iter().any(|section| section.id == id)
+        self.header.has(id)
     }
 
     /// Refuses a file whose section `id` is not of elements of `element` bytes, or not of a length in `lengths`.
     pub(crate) fn check_section(&self, id: u32, element: u32, lengths: RangeInclusive<u64>) -> Result<u64> {
-        let section = self.find(id)?;
-        if section.element == element && lengths.contains(&section.length) {
-            return Ok(section.length);
-        }
-        let got = format!("section {id} of {} bytes in elements of {}", section.length, section.element);
-        let expected = format!("{} … {} bytes in elements of {element}", lengths.start(), lengths.end());
-        Err(self.name.corrupt(got, expected))
+        self.header.check_section(id, element, lengths, self.name)
     }
 
-    /// The bytes of section `id`, from its start.
+    /// The bytes of section `id`, from its start; each is checked before it is handed out.
     pub(crate) fn section(&mut self, id: u32) -> Result<SectionReader<'_>> {
-        let section = self.find(id)?;
-        self.file.seek(SeekFrom::Start(section.offset)).map_err(self.name.io("seeking"))?;
+        let (section, name) = (self.header.find(id, self.name)?, self.name);
+        let checksums = self.checksums(section)?;
+        self.file.seek(SeekFrom::Start(section.offset)).map_err(name.io("seeking"))?;
         Ok(SectionReader {
             file: &mut *self.file,
-            name: self.name,
+            name,
             work: self.work,
             section,
             buffer: Vec::new(),
             used: 0,
             unread: section.length,
-            hash: Xxh3Default::new(),
+            blocks: Blocks::of(section.length)?,
+            checksums,
+            checked: 0,
         })
     }
 
-    fn find(&self, id: u32) -> Result<Section> {
-        let section = self.header.sections.iter().find(|section| section.id == id);
-        section.copied().ok_or_else(|| self.name.corrupt("a file without it", format!("section {id}")))
+    /// Looks at all bytes of section `id`, as far as their checksums are concerned.
+    pub(crate) fn pass_over(&mut self, id: u32) -> Result<()> {
+        let mut section = self.section(id)?;
+        while !section.is_empty() {
+            let bytes = section.remaining().min(UNIT as u64);
+            section.take(bytes as usize)?;
+        }
+        section.finish()
+    }
+
+    /// The checksums of the blocks of a section.
+    fn checksums(&mut self, section: Section) -> Result<Vec<u64>> {
+        let (name, blocks) = (self.name, blocks_of(section.length) as usize);
+        let start = checksums_of(section.offset, section.length).map_or(u64::MAX, |(start, _)| start);
+        // The section lies within the file, so these are no more than the file justifies.
+        let mut bytes = room("checksums", blocks * 8)?;
+        bytes.resize(blocks * 8, 0);
+        self.file.seek(SeekFrom::Start(start)).map_err(name.io("seeking"))?;
+        self.file.read_exact(&mut bytes).map_err(name.io("reading"))?;
+        section.check_checksums(&bytes, name)?;
+        let mut checksums = room("checksums", blocks)?;
+        checksums.extend(bytes.as_chunks().0.iter().map(|&bytes| u64::from_le_bytes(bytes)));
+        Ok(checksums)
     }
 }
 
@@ -167,7 +301,11 @@ pub(crate) struct SectionReader<'a> {
     used: usize,
     /// Bytes that are not in the buffer yet.
     unread: u64,
-    hash: Xxh3Default,
+    /// The blocks that were read, and what their checksums should be.
+    blocks: Blocks,
+    checksums: Vec<u64>,
+    /// Blocks whose checksums were found right.
+    checked: usize,
 }
 
 impl SectionReader<'_> {
@@ -200,17 +338,13 @@ impl SectionReader<'_> {
         Ok(u64::from_le_bytes(bytes.unwrap_or_default()))
     }
 
-    /// To be called when all was taken that is expected: refuses more than that, and bytes that have changed.
+    /// To be called when all was taken that is expected: refuses more than that.
     pub(crate) fn finish(self) -> Result<()> {
-        let Section { id, checksum, .. } = self.section;
-        if !self.is_empty() {
-            return Err(self.name.corrupt(format!("section {id} with {} bytes left", self.remaining()), "its end"));
+        if self.is_empty() {
+            return Ok(());
         }
-        let got = self.hash.digest();
-        if got != checksum {
-            return Err(self.name.corrupt(format!("section {id} of checksum {got:016x}"), format!("{checksum:016x}")));
-        }
-        Ok(())
+        let got = format!("section {} with {} bytes left", self.section.id, self.remaining());
+        Err(self.name.corrupt(got, "its end"))
     }
 
     fn remaining(&self) -> u64 {
@@ -223,13 +357,25 @@ impl SectionReader<'_> {
         self.buffer.drain(..self.used);
         self.used = 0;
         let kept = self.buffer.len();
+        // Whole blocks: half of one could not be checked.
+        let wanted = UNIT.max((count - kept).next_multiple_of(BLOCK)) as u64;
         // What is unread is part of a file of that length, so the memory for it is no more than the file justifies.
-        let more = (UNIT.max(count - kept) as u64).min(self.unread) as usize;
+        let more = wanted.min(self.unread) as usize;
         self.buffer.try_reserve_exact(more).map_err(|_| refused(more))?;
         self.buffer.resize(kept + more, 0);
         self.file.read_exact(&mut self.buffer[kept..]).map_err(self.name.io("reading"))?;
-        self.hash.update(&self.buffer[kept..]);
+        self.blocks.update(&self.buffer[kept..]);
         self.unread -= more as u64;
+        if self.unread == 0 {
+            self.blocks.end();
+        }
+        let got = self.blocks.checksums[self.checked..].iter();
+        for (block, (&got, &expected)) in (self.checked..).zip(got.zip(&self.checksums[self.checked..])) {
+            if got != expected {
+                return Err(self.section.damage(block, got, expected, self.name));
+            }
+        }
+        self.checked = self.blocks.checksums.len();
         Ok(())
     }
 }

@@ -15,23 +15,24 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::os::Zeros;
+use crate::storage::MappedSection;
 
 /// Blocks start at multiples of this, if their size is one.
 pub(crate) const ALIGNMENT: usize = 64;
 
-const CHUNK_BYTES: usize = 1 << 20;
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 /// The most that is allocated ahead.
 const MAX_SPARE_BYTES: usize = 64 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 /// Blocks that one task writes at least.
 const FILLED_AT_ONCE: usize = 64;
 
-/// Types for which zeroed memory is a valid value.
+/// Types for which zeroed memory, and memory of any other content, is a valid value.
 ///
 /// # Safety
-/// The all-zero bit pattern must be a valid `Self`, and `Self` must not need dropping.
+/// Every bit pattern must be a valid `Self`, and `Self` must not need dropping.
 pub(crate) unsafe trait Zeroed: Send + Sync {}
-// SAFETY: plain numbers, and atomics of them, are valid when all bits are zero and have no drop glue.
+// SAFETY: plain numbers, and atomics of them, are valid whatever their bits are and have no drop glue.
 unsafe impl Zeroed for f32 {}
 // SAFETY: as above.
 unsafe impl Zeroed for u8 {}
@@ -67,6 +68,8 @@ pub(crate) struct Blocks<T: Zeroed> {
     /// Blocks that are fully written and may be read.
     published: AtomicUsize,
     growth: Mutex<Growth<T>>,
+    /// Where the blocks are, if that is a file.
+    mapped: Option<MappedSection>,
 }
 
 struct Table<T> {
@@ -97,6 +100,8 @@ pub(crate) struct View<'a, T> {
     shift: u32,
     stride: usize,
     len: usize,
+    /// The file that the blocks are in, which looks at them when they are touched.
+    mapped: Option<&'a MappedSection>,
     _store: PhantomData<&'a T>,
 }
 
@@ -115,7 +120,28 @@ impl<T: Zeroed> Blocks<T> {
         let mut first = Box::new(Table { chunks: Box::default() });
         let table = AtomicPtr::new(ptr::from_mut(first.as_mut()));
         let growth = Growth { chunks: 0, written: 0, groups: Vec::new(), tables: vec![first] };
-        Self { what, stride, shift, table, published: AtomicUsize::new(0), growth: Mutex::new(growth) }
+        Self { what, stride, shift, table, published: AtomicUsize::new(0), growth: Mutex::new(growth), mapped: None }
+    }
+
+    /// The blocks of `stride` elements that are in a file, where they stay. Nothing can be added or changed.
+    pub(crate) fn mapped(what: &'static str, stride: usize, section: MappedSection) -> Result<Self> {
+        let mut store = Self::new(what, stride);
+        let block_bytes = stride * size_of::<T>();
+        let (blocks, chunk_bytes) = (section.len() / block_bytes, block_bytes << store.shift);
+        let chunks = blocks.div_ceil(1 << store.shift);
+        let mut growth = store.growth.lock();
+        store.reserve_table(&mut growth, chunks)?;
+        // SAFETY: as in `add_group`.
+        let table = unsafe { &*store.table.load(Ordering::Relaxed) };
+        for (chunk, entry) in table.chunks.iter().enumerate().take(chunks) {
+            // The section holds all blocks, so every chunk begins inside. Nobody writes there: `grow` refuses to.
+            entry.store(section.start().wrapping_add(chunk * chunk_bytes).cast_mut().cast(), Ordering::Release);
+        }
+        (growth.chunks, growth.written) = (chunks, blocks);
+        drop(growth);
+        store.published.store(blocks, Ordering::Release);
+        store.mapped = Some(section);
+        Ok(store)
     }
 
     /// Elements of a block.
@@ -148,10 +174,14 @@ impl<T: Zeroed> Blocks<T> {
     fn view_of(&self, len: usize) -> View<'_, T> {
         // SAFETY: tables are never freed before the store, which the view borrows.
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
-        View { chunks: &table.chunks, shift: self.shift, stride: self.stride, len, _store: PhantomData }
+        let (shift, stride, mapped) = (self.shift, self.stride, self.mapped.as_ref());
+        View { chunks: &table.chunks, shift, stride, len, mapped, _store: PhantomData }
     }
 
     fn grow(&self, growth: &mut Growth<T>, blocks: usize) -> Result<()> {
+        if self.mapped.is_some() {
+            return if blocks <= growth.written { Ok(()) } else { Err(Error::ReadOnly) };
+        }
         let wanted = blocks.div_ceil(1 << self.shift);
         if growth.chunks < wanted { self.add_group(growth, wanted) } else { Ok(()) }
     }
@@ -209,6 +239,9 @@ impl<T: Zeroed> Blocks<T> {
 impl<T: Shared> Blocks<T> {
     /// All blocks that memory exists for. They may be read and written at any time: they are atomics, zero at first.
     pub(crate) fn shared(&self) -> View<'_, T> {
+        if self.mapped.is_some() {
+            return self.view();
+        }
         // SAFETY: tables are never freed before the store, which the view borrows.
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
         // A table's chunks are filled in from the front.
@@ -218,6 +251,7 @@ impl<T: Shared> Blocks<T> {
             shift: self.shift,
             stride: self.stride,
             len: chunks << self.shift,
+            mapped: None,
             _store: PhantomData,
         }
     }
@@ -374,19 +408,51 @@ impl<'a, T> View<'a, T> {
     #[inline]
     pub(crate) fn block(&self, index: usize) -> &'a [T] {
         // SAFETY: `pointer` checks the index, and leads to `stride` initialised elements that nobody writes to (they
-        // are published) or that are atomics (`shared`).
+        // are published, or in a file that is mapped to be read) or that are atomics (`shared`).
         unsafe { slice::from_raw_parts(self.pointer(index), self.stride) }
     }
 
-    /// The run of `len` values from `start` on, as [`Writer::push_run`] placed it.
-    pub(crate) fn run(&self, start: usize, len: usize) -> &'a [T] {
+    /// The run of `len` values from `start` on, as [`Writer::push_run`] placed it; `None` where it cannot have placed any.
+    pub(crate) fn run(&self, start: usize, len: usize) -> Option<&'a [T]> {
         if len == 0 {
-            return &[];
+            return Some(&[]);
         }
         let room = (1 << self.shift) - start % (1 << self.shift);
-        assert!(self.stride == 1 && len <= room && start + len <= self.len, "a run of {len} at {start}");
-        // SAFETY: `pointer` checks the start, and the assertion that the run ends in the same chunk, below `len`.
-        unsafe { slice::from_raw_parts(self.pointer(start), len) }
+        if self.stride != 1 || len > room || start.checked_add(len).is_none_or(|end| end > self.len) {
+            return None;
+        }
+        // SAFETY: `pointer` checks the start, and it was checked that the run ends in the same chunk, below `len`.
+        Some(unsafe { slice::from_raw_parts(self.pointer(start), len) })
+    }
+
+    /// The file that the blocks are in, if they are in one.
+    #[inline]
+    pub(crate) fn mapped(&self) -> Option<&'a MappedSection> {
+        self.mapped
+    }
+
+    /// To be called before block `index` is read, where it may be in a file: see [`MappedSection::touch`].
+    #[inline]
+    pub(crate) fn touch(&self, index: usize) {
+        if let Some(section) = self.mapped {
+            let bytes = self.stride * size_of::<T>();
+            section.touch(index * bytes, bytes);
+        }
+    }
+
+    /// As [`View::touch`], for a run.
+    pub(crate) fn touch_run(&self, start: usize, len: usize) {
+        if let Some(section) = self.mapped {
+            section.touch(start * size_of::<T>(), len * size_of::<T>());
+        }
+    }
+
+    /// As [`View::touch`], for the blocks at `indices`.
+    #[inline]
+    pub(crate) fn touch_all(&self, indices: &[u32]) {
+        if self.mapped.is_some() {
+            indices.iter().for_each(|&index| self.touch(index as usize));
+        }
     }
 
     /// The start of block `index`, which must be below `len`; `stride` elements may be read from there while the store
@@ -397,7 +463,7 @@ impl<'a, T> View<'a, T> {
         // SAFETY: blocks below `len` have a chunk, and so an entry in the table that the view holds.
         let chunk = unsafe { self.chunks.get_unchecked(index >> self.shift) };
         let offset = (index & ((1 << self.shift) - 1)) * self.stride;
-        // SAFETY: the chunk holds `1 << shift` blocks of `stride` elements.
+        // SAFETY: the chunk holds `1 << shift` blocks of `stride` elements, the last one in a file as many as are there.
         unsafe { chunk.load(Ordering::Relaxed).add(offset) }
     }
 }
@@ -469,7 +535,7 @@ mod tests {
         writer.publish();
         assert_eq!(starts, [0, 400_000, 1 << 20, (1 << 20) + 400_000, 2 << 20]);
         for (i, &start) in (0u8..).zip(&starts) {
-            assert!(store.view().run(start, 400_000).iter().all(|&byte| byte == i));
+            assert!(store.view().run(start, 400_000).unwrap().iter().all(|&byte| byte == i));
         }
     }
 

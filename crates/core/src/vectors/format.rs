@@ -1,16 +1,16 @@
 //! Rows as bytes of files, which are the same everywhere: little-endian, not padded, and whole numbers as what they are.
 
-use super::{RowsView, Values};
+use super::{RowsView, Space, Values};
 use crate::distance::{BIAS, Dtype, half};
 use crate::error::{Error, Result};
 
 impl RowsView<'_> {
-    /// Bytes of a row in a file.
+    /// Bytes of a row in the log.
     pub(crate) fn stored_bytes(&self) -> usize {
         self.space().dimensions() * self.space().dtype().bytes()
     }
 
-    /// Appends the row of `slot` as a file has it.
+    /// Appends the row of `slot` as the log has it.
     pub(crate) fn store(&self, slot: u32, out: &mut Vec<u8>) {
         let row = self.bytes(slot);
         match self.space().dtype() {
@@ -22,6 +22,32 @@ impl RowsView<'_> {
             Dtype::U8 => out.extend_from_slice(row),
         }
     }
+
+    /// Appends the row at `place` as a file has it: all its bytes as they are in memory, but little-endian.
+    pub(crate) fn store_block(&self, place: u32, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.block(place));
+        if cfg!(target_endian = "big") {
+            let bytes = self.space().dtype().bytes();
+            out[start..].chunks_exact_mut(bytes).for_each(<[u8]>::reverse);
+        }
+    }
+}
+
+/// The values of a row of a file, whose padding must be what [`super::values::keep`] writes; `None` for another.
+pub(crate) fn unpadded<'a>(space: &Space, row: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    let (dtype, length) = (space.dtype(), space.dimensions() * space.dtype().bytes());
+    let (values, padding) = row.split_at_checked(length)?;
+    let filler = if dtype.is_whole() { BIAS } else { 0 };
+    if padding.iter().any(|&byte| byte != filler) {
+        return None;
+    }
+    if dtype != Dtype::I8 {
+        return Some(values);
+    }
+    buffer.clear();
+    buffer.extend(values.iter().map(|byte| byte ^ BIAS));
+    Some(buffer)
 }
 
 /// Values of rows that were read.

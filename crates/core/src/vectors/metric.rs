@@ -58,6 +58,15 @@ impl Space {
         if self.dtype == Dtype::U8 { f32::from(BIAS) } else { 0.0 }
     }
 
+    /// Numbers beside a row of whole numbers, which its distances as a code are made of; 0 for other rows.
+    pub(crate) fn terms(&self) -> usize {
+        match (self.dtype.is_whole(), self.metric) {
+            (false, _) => 0,
+            (true, Metric::InnerProduct) => 2,
+            (true, Metric::L2 | Metric::Cosine) => 1,
+        }
+    }
+
     /// What queries are padded with, so that the padding of rows adds nothing to a distance.
     pub(crate) fn filler(&self) -> f32 {
         if self.metric == Metric::L2 { self.center() } else { 0.0 }

@@ -15,8 +15,8 @@ mod view;
 
 use rayon::prelude::*;
 
-pub(crate) use blocks::{Blocks, View, Writer};
-pub(crate) use format::RowBuffer;
+pub(crate) use blocks::{Blocks, CHUNK_BYTES, View, Writer};
+pub(crate) use format::{RowBuffer, unpadded};
 pub(crate) use metric::{Padded, Space};
 pub(crate) use shelf::Shelf;
 pub use values::Values;
@@ -24,7 +24,9 @@ pub(crate) use view::{Query, RowsView, pack};
 
 use crate::distance::BIAS;
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::options::Metric;
+use crate::storage::MappedSection;
 
 /// Stands for no place.
 const NONE: u32 = u32::MAX;
@@ -46,15 +48,33 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn new(space: Space) -> Self {
         let inverse_norms = space.normalizes().then(|| Blocks::new("norms", 1));
-        let terms = if space.metric() == Metric::InnerProduct { 2 } else { 1 };
         Self {
             bytes: Blocks::new("vectors", space.row_bytes()),
-            terms: space.dtype().is_whole().then(|| Blocks::new("vectors", terms)),
+            terms: (space.terms() > 0).then(|| Blocks::new("vectors", space.terms())),
             inverse_norms,
             places: Vec::new(),
             euclidean: space.euclidean(),
             space,
         }
+    }
+
+    /// None yet; the first that are pushed have `places` by their slots.
+    pub(crate) fn at_places(space: Space, places: Vec<u32>) -> Self {
+        Self { places, ..Self::new(space) }
+    }
+
+    /// The rows of a file, with what stands beside them there; those of the first slots are at `places`.
+    pub(crate) fn mapped(
+        space: Space,
+        rows: MappedSection,
+        terms: Option<MappedSection>,
+        norms: Option<MappedSection>,
+        places: Vec<u32>,
+    ) -> Result<Self> {
+        let bytes = Blocks::mapped("vectors", space.row_bytes(), rows)?;
+        let terms = terms.map(|terms| Blocks::mapped("vectors", space.terms(), terms)).transpose()?;
+        let inverse_norms = norms.map(|norms| Blocks::mapped("norms", 1, norms)).transpose()?;
+        Ok(Self { bytes, terms, inverse_norms, ..Self::at_places(space, places) })
     }
 
     pub(crate) fn reserve(&self, rows: usize) -> Result<()> {
@@ -69,6 +89,11 @@ impl Rows {
 
     pub(crate) fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Whether rows stand in another order than their slots.
+    pub(crate) fn is_arranged(&self) -> bool {
+        !self.places.is_empty()
     }
 
     /// Published rows.
@@ -115,19 +140,10 @@ impl Rows {
 
     /// A copy of the rows of the slots below `end`: first those at `slots`, in this order, then the others. Runs on the
     /// pool that it is called on.
-    pub(crate) fn arranged(&self, slots: impl ExactSizeIterator<Item = u32>, end: usize) -> Result<Self> {
-        let refused = |_| Error::OutOfMemory { what: "vectors", bytes: end * size_of::<u32>() };
-        let (mut order, mut places) = (Vec::new(), Vec::new());
-        order.try_reserve_exact(end.max(slots.len())).map_err(refused)?;
-        places.try_reserve_exact(end).map_err(refused)?;
-        order.extend(slots);
-        places.resize(end, NONE);
-        (0..).zip(&order).for_each(|(place, &slot)| places[slot as usize] = place);
-        for (slot, place) in (0..).zip(&mut places).filter(|(_, place)| **place == NONE) {
-            *place = order.len() as u32;
-            order.push(slot);
-        }
-        let arranged = Self { places, ..Self::new(self.space.clone()) };
+    pub(crate) fn arranged(&self, slots: impl Iterator<Item = u32>, end: usize) -> Result<Self> {
+        let twice = || Error::Internal("a slot that is two nodes".into());
+        let (order, places) = arrangement(slots, end)?.ok_or_else(twice)?;
+        let arranged = Self::at_places(self.space.clone(), places);
         arranged.take(self.view(), &order)?;
         Ok(arranged)
     }
@@ -165,6 +181,25 @@ impl Rows {
         let beside: usize = self.beside().map(|blocks| blocks.stride() * size_of::<f32>()).sum();
         self.len() * (self.space.row_bytes() + beside) + self.places.len() * size_of::<u32>()
     }
+}
+
+/// The slots below `end` in the order in which their rows are arranged, first those of `slots`, and the place of each; `None`
+/// if one of these is not below `end`, or there twice.
+pub(crate) fn arrangement(slots: impl Iterator<Item = u32>, end: usize) -> Result<Option<(Vec<u32>, Vec<u32>)>> {
+    let (mut order, mut places) = (room("vectors", end)?, room("vectors", end)?);
+    places.resize(end, NONE);
+    for slot in slots {
+        match places.get_mut(slot as usize) {
+            Some(place) if *place == NONE => *place = order.len() as u32,
+            _ => return Ok(None),
+        }
+        order.push(slot);
+    }
+    for (slot, place) in (0..).zip(&mut places).filter(|(_, place)| **place == NONE) {
+        *place = order.len() as u32;
+        order.push(slot);
+    }
+    Ok(Some((order, places)))
 }
 
 /// Appends rows that were checked before (see [`Space::check_row`]).

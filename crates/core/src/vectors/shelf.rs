@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Rows, Space};
+use super::Rows;
 use crate::error::Result;
 
 pub(crate) struct Shelf {
@@ -21,8 +21,8 @@ pub(crate) struct Writing<'a> {
 }
 
 impl Shelf {
-    pub(crate) fn new(space: Space) -> Self {
-        Self { rows: ArcSwap::from_pointee(Rows::new(space)), writing: Mutex::new(()) }
+    pub(crate) fn of(rows: Rows) -> Self {
+        Self { rows: ArcSwap::from_pointee(rows), writing: Mutex::new(()) }
     }
 
     /// The rows as they stand now.

@@ -48,10 +48,23 @@ impl<'a> RowsView<'a> {
         self.places.get(slot as usize).copied().unwrap_or(slot)
     }
 
+    /// To be called before the rows at `places`, or what stands beside them, are read, where they may be in a file.
+    #[inline]
+    pub(crate) fn touch(&self, places: &[u32]) {
+        self.bytes.touch_all(places);
+        self.terms.iter().chain(&self.inverse_norms).for_each(|blocks| blocks.touch_all(places));
+    }
+
+    /// The same rows, once that at `place` was touched.
+    pub(crate) fn touched(&self, place: u32) -> Self {
+        self.touch(&[place]);
+        *self
+    }
+
     /// The bytes of the row of `slot`, without padding.
     pub(crate) fn bytes(&self, slot: u32) -> &'a [u8] {
         let length = self.space.dimensions() * self.space.dtype().bytes();
-        &self.bytes.block(self.place(slot) as usize)[..length]
+        &self.block(self.place(slot))[..length]
     }
 
     /// Whether the rows of two slots have the same values; −0 is 0.
@@ -71,6 +84,7 @@ impl<'a> RowsView<'a> {
 
     /// All bytes of the row at `place`.
     pub(crate) fn block(&self, place: u32) -> &'a [u8] {
+        self.touch(&[place]);
         self.bytes.block(place as usize)
     }
 
@@ -91,11 +105,13 @@ impl<'a> RowsView<'a> {
     where
         'a: 'b,
     {
-        let row = match self.single(self.place(slot)) {
+        let place = self.place(slot);
+        self.touch(&[place]);
+        let row = match self.single(place) {
             Some(row) => row,
             None => {
                 buffer.resize(self.space.padded(), 0.0);
-                self.widen(self.place(slot), buffer);
+                self.widen(place, buffer);
                 buffer
             }
         };
@@ -109,7 +125,9 @@ impl<'a> RowsView<'a> {
     {
         if self.space.dtype() != Dtype::F32 {
             let values = buffer.room(self.space.padded());
-            self.widen(self.place(slot), values);
+            let place = self.place(slot);
+            self.touch(&[place]);
+            self.widen(place, values);
             values[self.space.dimensions()..].fill(self.space.filler());
         }
         self.column(slot, buffer)
@@ -121,6 +139,7 @@ impl<'a> RowsView<'a> {
         'a: 'b,
     {
         let place = self.place(slot);
+        self.touch(&[place]);
         Query { values: self.single(place).unwrap_or(buffer), inverse_norm: self.inverse_norm(place) }
     }
 
@@ -146,6 +165,7 @@ impl<'a> RowsView<'a> {
     pub(crate) fn score_places(&self, query: Query<'_>, places: &[u32], distances: &mut [f32]) {
         assert_eq!(places.len(), distances.len(), "a distance a place");
         assert_eq!(query.values.len(), self.space.padded(), "a padded query");
+        self.touch(places);
         for (places, distances) in places.chunks(GROUP).zip(distances.chunks_mut(GROUP)) {
             let mut pointers = [ptr::null(); GROUP];
             for (pointer, &place) in pointers.iter_mut().zip(places) {
@@ -164,6 +184,7 @@ impl<'a> RowsView<'a> {
     /// The distances of the rows at `places` from all `columns`, row-major with a stride of `panels.width()`; `panels`
     /// holds the columns' values. Entries beyond the columns are meaningless.
     pub(crate) fn tile(&self, places: &[u32], columns: &[Query<'_>], panels: &Panels, distances: &mut [f32]) {
+        self.touch(places);
         let widened = self.widened(places);
         let rows: Vec<&[f32]> = match widened.chunks_exact(self.space.padded()) {
             rows if rows.len() > 0 => rows.collect(),

@@ -117,7 +117,8 @@ impl Ledger {
             }
             _ => {
                 let mut keys = index.keys().unwrap();
-                let blocks = std::iter::repeat_with(|| keys.next_block(50)).take_while(|block| !block.is_empty());
+                let blocks =
+                    std::iter::repeat_with(|| keys.next_block(50).unwrap()).take_while(|block| !block.is_empty());
                 let blocks: Vec<Ids> = blocks.collect();
                 let after = self.snapshot();
                 let names: Vec<usize> = blocks.iter().flat_map(Ids::iter).map(name_of).collect();

@@ -353,7 +353,7 @@ impl<'a> Case<'a> {
     fn check_all(&self) {
         let Self { index, model, setup, .. } = self;
         let mut keys = index.keys().unwrap();
-        let blocks = std::iter::repeat_with(|| keys.next_block(97)).take_while(|block| !block.is_empty());
+        let blocks = std::iter::repeat_with(|| keys.next_block(97).unwrap()).take_while(|block| !block.is_empty());
         let names: Vec<usize> = blocks.flat_map(|block| model.names_of(&block)).collect();
         assert_eq!(names, model.names(), "keys, in insertion order");
         let vectors = (0..NAMES).map(|name| model.row(name).map(|row| model.rows[row].vector.clone()));

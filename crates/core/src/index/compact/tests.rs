@@ -53,7 +53,7 @@ fn compact(index: &Index) {
 
 /// All ids in their order, and their rows.
 fn contents(index: &Index) -> (Ids, Vec<f32>) {
-    let ids = index.keys().unwrap().next_block(usize::MAX);
+    let ids = index.keys().unwrap().next_block(usize::MAX).unwrap();
     let (rows, found) = index.get_many(&ids).unwrap();
     assert!(found.iter().all(|&found| found == 1));
     (ids, rows)

@@ -1,48 +1,69 @@
 //! An index as a file, and back.
 //!
-//! A file holds what cannot be derived: rows, ids, which slots are removed, nodes and links. Nodes stand for slots, so
-//! removed ones are kept too. The id map, groups of equal rows, inverse norms and codes are made anew.
+//! A file has all that a search reads as it is in memory, so that a view can read it where it is. Loading takes from it
+//! what cannot be derived (rows, ids, which slots are removed, nodes and links) and makes the rest anew: the id map, groups
+//! of equal rows, inverse norms and codes.
 
 mod check;
+mod layout;
 mod load;
 mod save;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use super::durable::Place;
 use super::{Index, Inner, State};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::memory::room;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
-use crate::storage::{self, Disk, FileName, FileReader, FileWriter};
+use crate::storage::{self, Bytes, Disk, FileName, FileReader, FileWriter, Map};
 use crate::work::{Phase, Work};
+use save::Contents;
 
 /// What a section holds.
 mod section {
     /// A bit a slot, in words of 64.
     pub(super) const REMOVED: u32 = 1;
-    /// Keys, or texts each behind its length.
+    /// By slot, the key, or where the text is.
     pub(super) const IDS: u32 = 2;
+    pub(super) const TEXTS: u32 = 3;
+    /// The live slots by the hashes of their ids.
+    pub(super) const TABLE: u32 = 4;
+    /// Live slots that equal an earlier one, behind that.
+    pub(super) const GROUPS: u32 = 5;
     /// The slot of each node of the graph.
-    pub(super) const NODES: u32 = 3;
+    pub(super) const NODES: u32 = 6;
+    /// The number of nodes on each level.
+    pub(super) const LEVELS: u32 = 7;
     /// The unit and the center by which rows become codes; empty where the graph compares rows.
-    pub(super) const CENTER: u32 = 4;
-    /// Level 0: by node, a list of links behind its length.
-    pub(super) const LINKS: u32 = 5;
-    /// By node that reaches level 1: its number, its level, its lists from level 1 on.
-    pub(super) const UPPER_LINKS: u32 = 6;
-    /// Rows as they were given.
-    pub(super) const VECTORS: u32 = 7;
+    pub(super) const CENTER: u32 = 8;
+    /// By node.
+    pub(super) const CODES: u32 = 9;
+    /// What stands beside codes.
+    pub(super) const SCALARS: u32 = 10;
+    /// Level 0: by node, its list.
+    pub(super) const LINKS: u32 = 11;
+    /// By node, where its lists of level 1 and up begin among all.
+    pub(super) const UPPER_PLACES: u32 = 12;
+    pub(super) const UPPER_LINKS: u32 = 13;
+    /// Rows, padded.
+    pub(super) const VECTORS: u32 = 14;
+    /// What stands beside rows of whole numbers.
+    pub(super) const TERMS: u32 = 15;
+    /// Under cosine, the inverse norms of rows.
+    pub(super) const NORMS: u32 = 16;
     /// Where the log goes on from a snapshot.
-    pub(super) const POSITION: u32 = 8;
+    pub(super) const POSITION: u32 = 17;
 }
 
-/// The bit of a link that says that pruning must keep it.
-const KEPT: u32 = 1 << 31;
+/// What errors call bytes that are in no file.
+const BYTES: &str = "bytes";
 
 /// All that a file holds of an index, as it was at one moment. Rows, ids and slots of a state never change, and what is
 /// removed later is not removed here; nobody may insert into the graph while the image is used. Whatever takes its place,
@@ -53,6 +74,8 @@ pub(super) struct Image {
     slots: usize,
     live: usize,
     removed: Vec<u64>,
+    /// See [`Equals::pairs`](super::equals::Equals::pairs).
+    groups: Vec<u64>,
 }
 
 /// Where a snapshot stands among the writes of a directory.
@@ -81,7 +104,8 @@ impl Image {
         let mut removed = room("a copy of what is removed", words)?;
         let bits = state.removed.view();
         removed.extend((0..words).map(|index| bits.word(index)));
-        Ok(Self { state: Arc::clone(state), graph: state.graph.load_full(), slots, live, removed })
+        let (groups, graph) = (state.equals.pairs()?, state.graph.load_full());
+        Ok(Self { state: Arc::clone(state), slots, live, removed, groups, graph })
     }
 
     /// Which state it is of, and how many of its slots the graph serves.
@@ -92,12 +116,29 @@ impl Image {
 
 impl Inner {
     pub(super) fn save(&self, disk: &dyn Disk, path: &Path, work: &Work) -> Result<()> {
+        self.with_image(work, |image| write(disk, path, image, &self.options, None, work).map(drop))
+    }
+
+    /// The file as it would be written.
+    pub(super) fn to_bytes(&self, work: &Work) -> Result<Vec<u8>> {
+        self.with_image(work, |image| {
+            image.state.watch(|| {
+                let contents = Contents::of(image, &self.options, None)?;
+                let mut file = Bytes::with_room(contents.length())?;
+                contents.write(FileWriter::new(&mut file, FileName(Path::new(BYTES)), work)?, work)?;
+                work.conclude(Phase::Write, image.slots)?;
+                Ok(file.into_inner())
+            })
+        })
+    }
+
+    fn with_image<R>(&self, work: &Work, write: impl FnOnce(&Image) -> Result<R>) -> Result<R> {
         let writing = self.writing()?;
         let _inserting = self.migrator.inserting();
         work.check()?;
         let image = Image::of(&self.state.load_full())?;
         drop(writing);
-        write(disk, path, &image, &self.options, None, work).map(drop)
+        write(&image)
     }
 }
 
@@ -112,8 +153,12 @@ pub(super) fn write(
 ) -> Result<u64> {
     let mut bytes = 0;
     storage::replace(disk, path, work, |file| {
-        let out = FileWriter::new(file, FileName(path), work)?;
-        bytes = save::write(image, options, position, out, work)?;
+        // What lies in a damaged file must not get checksums that are right.
+        image.state.watch(|| {
+            let contents = Contents::of(image, options, position)?;
+            bytes = contents.write(FileWriter::new(file, FileName(path), work)?, work)?;
+            Ok(())
+        })?;
         work.conclude(Phase::Write, image.slots)
     })?;
     Ok(bytes)
@@ -130,27 +175,59 @@ fn read_file(mut file: FileReader<'_>) -> Result<Snapshot> {
     Ok(Snapshot { options: file.header.options.clone(), state, position, bytes: file.length })
 }
 
-pub(super) fn load(
-    disk: &dyn Disk,
-    path: &Path,
-    threads: Option<usize>,
-    id_type: Option<IdType>,
-    work: &Work,
-) -> Result<Index> {
-    let file = FileReader::open(disk, FileName(path), work)?;
-    let options = Options { threads, ..file.header.options.clone() };
-    options.validate()?;
-    if let Some(expected) = id_type.filter(|&expected| expected != options.id_type) {
-        let saved = format!("{}, as the index was saved", options.id_type.name());
-        return Err(Error::argument("idType", expected.name(), saved));
+/// What whoever opens a file asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Opening {
+    /// As in [`Options::threads`].
+    pub(super) threads: Option<usize>,
+    /// The id type that the index is expected to have.
+    pub(super) id_type: Option<IdType>,
+}
+
+impl Opening {
+    /// The options of an index in a file with these.
+    fn options(self, stored: &Options) -> Result<Options> {
+        let options = Options { threads: self.threads, ..stored.clone() };
+        options.validate()?;
+        if let Some(expected) = self.id_type.filter(|&expected| expected != options.id_type) {
+            let saved = format!("{}, as the index was saved", options.id_type.name());
+            return Err(Error::argument("idType", expected.name(), saved));
+        }
+        Ok(options)
     }
+}
+
+pub(super) fn load(disk: &dyn Disk, path: &Path, opening: Opening, work: &Work) -> Result<Index> {
+    load_file(FileReader::open(disk, FileName(path), work)?, opening)
+}
+
+pub(super) fn from_bytes(bytes: Vec<u8>, opening: Opening, work: &Work) -> Result<Index> {
+    work.check()?;
+    load_file(FileReader::of(Box::new(Bytes::of(bytes)), FileName(Path::new(BYTES)), work)?, opening)
+}
+
+fn load_file(file: FileReader<'_>, opening: Opening) -> Result<Index> {
+    let (options, work) = (opening.options(&file.header.options)?, file.work);
     let Snapshot { state, .. } = read_file(file)?;
-    let pools = Pools::new(threads)?;
+    let pools = Pools::new(options.threads)?;
     work.check()?;
     work.report(Phase::Read, state.len(), state.len());
     let index = Index::assemble(options, pools, state);
     let state = index.inner().state.load();
     state.take_lists(index.inner().lists_of_waiting(&state, state.rows().view(), state.live())?);
     index.inner().migrate_in_background();
+    Ok(index)
+}
+
+pub(super) fn view(path: &Path, opening: Opening, work: &Work) -> Result<Index> {
+    work.check()?;
+    let map = Map::open(path)?;
+    let options = opening.options(&map.header.options)?;
+    let state = view::state(&map, work)?;
+    work.report(Phase::Read, state.len(), state.len());
+    let index = Index::assemble(options.clone(), Pools::new(options.threads)?, state);
+    // Nothing runs yet, and nothing may: what waits stays where it is.
+    index.inner().migrator.pause();
+    let _ = index.inner().place.set(Place::ReadOnly);
     Ok(index)
 }

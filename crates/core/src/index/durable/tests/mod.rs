@@ -63,7 +63,7 @@ fn row(seed: u64) -> [f32; 3] {
 type Contents = Vec<(u64, Vec<f32>)>;
 
 fn contents(index: &Index) -> Contents {
-    let ids = index.keys().unwrap().next_block(usize::MAX);
+    let ids = index.keys().unwrap().next_block(usize::MAX).unwrap();
     let (rows, found) = index.get_many(&ids).unwrap();
     assert!(found.iter().all(|&found| found == 1));
     let Ids::Keys(keys) = ids else { panic!("ids are numbers") };

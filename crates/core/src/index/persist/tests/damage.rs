@@ -2,10 +2,13 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::super::section as id;
 use super::*;
 use crate::error::Error;
 
 const PAGE: usize = 4_096;
+
+const BLOCK: usize = 64 << 10;
 
 /// A small index with all that a file can hold.
 fn sample(id_type: IdType) -> (Index, Vec<u8>) {
@@ -22,8 +25,13 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
 }
 
+/// The sections that there are.
+pub(super) fn sections(bytes: &[u8]) -> Vec<u32> {
+    (0..u32_at(bytes, 144) as usize).map(|index| u32_at(bytes, 152 + 32 * index)).collect()
+}
+
 /// Where the table says that section `id` is.
-fn section(bytes: &[u8], id: u32) -> std::ops::Range<usize> {
+pub(super) fn section(bytes: &[u8], id: u32) -> std::ops::Range<usize> {
     let entry = entry(bytes, id);
     let (offset, length) = (u64_at(bytes, entry + 8) as usize, u64_at(bytes, entry + 16) as usize);
     offset..offset + length
@@ -35,15 +43,27 @@ fn entry(bytes: &[u8], id: u32) -> usize {
     entries.into_iter().find(|&entry| u32_at(bytes, entry) == id).unwrap()
 }
 
+/// The bytes of section `id` and those of the checksums behind it.
+fn with_checksums(bytes: &[u8], id: u32) -> [std::ops::Range<usize>; 2] {
+    let section = section(bytes, id);
+    let checksums = section.end.next_multiple_of(8);
+    [section.clone(), checksums..checksums + 8 * section.len().div_ceil(BLOCK)]
+}
+
 /// Makes all checksums right, as docs/file-format.md has them.
-fn seal(bytes: &mut [u8]) {
+pub(super) fn seal(bytes: &mut [u8]) {
     for index in 0..u32_at(bytes, 144).min(123) as usize {
         let entry = 152 + 32 * index;
         let (offset, length) = (u64_at(bytes, entry + 8) as usize, u64_at(bytes, entry + 16) as usize);
-        if let Some(section) = bytes.get(offset..offset.saturating_add(length)) {
-            let checksum = xxh3_64(section);
-            bytes[entry + 24..entry + 32].copy_from_slice(&checksum.to_le_bytes());
+        let Some(section) = bytes.get(offset..offset.saturating_add(length)) else {
+            continue;
+        };
+        let checksums: Vec<u8> = section.chunks(BLOCK).flat_map(|block| xxh3_64(block).to_le_bytes()).collect();
+        let start = (offset + length).next_multiple_of(8);
+        if let Some(stored) = bytes.get_mut(start..start + checksums.len()) {
+            stored.copy_from_slice(&checksums);
         }
+        bytes[entry + 24..entry + 32].copy_from_slice(&xxh3_64(&checksums).to_le_bytes());
     }
     bytes[40..48].fill(0);
     let checksum = xxh3_64(&bytes[..PAGE]);
@@ -79,11 +99,11 @@ fn a_file_cut_at_any_length_is_corrupt() {
 #[test]
 fn a_changed_byte_is_found_wherever_it_matters() {
     let (index, mut bytes) = sample(IdType::String);
-    let used: Vec<_> = (1..=7).map(|id| section(&bytes, id)).collect();
+    let used: Vec<_> = sections(&bytes).into_iter().flat_map(|id| with_checksums(&bytes, id)).collect();
     let is_used = |at: usize| at < PAGE || used.iter().any(|section| section.contains(&at));
     let mut harmless = 0;
     // All that is used, and some of what fills pages up.
-    for at in (0..bytes.len()).filter(|&at| is_used(at) || at % 64 == 63) {
+    for at in (0..bytes.len()).filter(|&at| is_used(at) || at % 8 == 7) {
         bytes[at] ^= 0x10;
         match loaded(&bytes) {
             Err(Error::Corrupt { .. }) => {}
@@ -103,12 +123,14 @@ fn a_changed_byte_is_found_wherever_it_matters() {
 /// With right checksums only the checks of what a file says stand between it and the index.
 #[test]
 fn a_changed_byte_with_right_checksums_is_an_error_or_an_index_that_works() {
-    let (_, mut bytes) = sample(IdType::String);
-    let sections: Vec<_> = (1..=7).map(|id| section(&bytes, id)).collect();
+    let (_, sound) = sample(IdType::String);
+    let bytes = &sound;
+    let sections: Vec<_> = sections(bytes).into_iter().map(|id| section(bytes, id)).collect();
+    let table = 152 + sections.len() * 32;
     let (mut refused, mut works) = (0, 0);
     // All of the header, and of the sections every third byte, so that each byte of their numbers has its turn.
-    for at in (8..152 + 7 * 32).chain(sections.into_iter().flatten().step_by(3)) {
-        let before = bytes[at];
+    for at in (8..table).chain(sections.into_iter().flatten().step_by(3)) {
+        let mut bytes = sound.clone();
         bytes[at] ^= [0x01, 0x80, 0xFF, 0x02][at % 4];
         seal(&mut bytes);
         match loaded(&bytes) {
@@ -121,7 +143,6 @@ fn a_changed_byte_with_right_checksums_is_an_error_or_an_index_that_works() {
                 works += 1;
             }
         }
-        bytes[at] = before;
     }
     assert!(refused > 200 && works > 200, "{refused} refused, {works} work");
 }
@@ -149,7 +170,7 @@ fn other_files_and_other_versions_are_told_apart() {
     assert_eq!(message(&[7; 9_000]), "index.vicinal: got another kind of file, expected a vicinal index");
 
     let version = forged(IdType::Number, |bytes| bytes[8] = 3);
-    assert_eq!(version.to_string(), "index.vicinal: got format version 3.3, expected 0.3");
+    assert_eq!(version.to_string(), "index.vicinal: got format version 3.4, expected 0.4");
     let feature = forged(IdType::Number, |bytes| bytes[16] = 4);
     assert!(matches!(feature, Error::Version { .. }), "{feature}");
     let minor = forged(IdType::Number, |bytes| bytes[10] = 9);
@@ -199,17 +220,18 @@ fn forged_headers_are_corrupt() {
         assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error}");
     }
     for (what, id, field, value) in [
-        ("offset out of the file", 7, 8, 1 << 40),
-        ("offset that overflows", 7, 8, u64::MAX - 4_095),
-        ("offset between pages", 7, 8, 5 * PAGE as u64 + 64),
-        ("offset in another section", 7, 8, PAGE as u64),
-        ("length out of the file", 2, 16, u64::MAX),
-        ("length that is too small", 5, 16, 8),
-        ("a center of another length", 4, 16, 8),
-        ("no bytes for the rows", 7, 16, 0),
-        ("an unknown id and another size of elements", 7, 0, 8 | 8 << 32),
-        ("another size of elements", 7, 0, 7 | 8 << 32),
-        ("one section twice", 7, 0, 6 | 4 << 32),
+        ("offset out of the file", id::VECTORS, 8, 1 << 40),
+        ("offset that overflows", id::VECTORS, 8, u64::MAX - 63),
+        ("offset between lines", id::VECTORS, 8, PAGE as u64 + 8),
+        ("offset in another section", id::VECTORS, 8, PAGE as u64),
+        ("length out of the file", id::IDS, 16, u64::MAX),
+        ("length with checksums out of the file", id::NORMS, 16, 1 << 16),
+        ("length that is too small", id::LINKS, 16, 8),
+        ("a center of another length", id::CENTER, 16, 8),
+        ("no bytes for the rows", id::VECTORS, 16, 0),
+        ("an unknown id and another size of elements", id::VECTORS, 0, 99 | 8 << 32),
+        ("another size of elements", id::VECTORS, 0, u64::from(id::VECTORS) | 8 << 32),
+        ("one section twice", id::VECTORS, 0, u64::from(id::UPPER_LINKS) | 4 << 32),
     ] {
         let error = forged(IdType::String, |bytes| {
             let at = entry(bytes, id) + field;
@@ -229,59 +251,109 @@ fn forged_sections_are_corrupt() {
         assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains(what)), "{what}: {error}");
     };
     let text = IdType::String;
-    check("removed", text, 1, &|words| words[15] |= 0x80);
-    check("live rows", text, 1, &|words| words[0] ^= 1);
-    check("id 0 at slots", IdType::Number, 2, &|keys| keys.copy_within(40..48, 0));
-    check("id 9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 53));
-    check("id -9007199254740992 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, u64::MAX << 53));
-    check("id -9223372036854775808 at slot 0", IdType::Number, 2, &|keys| put_u64(keys, 0, 1 << 63));
+    check("removed", text, id::REMOVED, &|words| words[15] |= 0x80);
+    check("live rows", text, id::REMOVED, &|words| words[0] ^= 1);
+    check("id 0 at slots", IdType::Number, id::IDS, &|keys| keys.copy_within(40..48, 0));
+    check("id 9007199254740992 at slot 0", IdType::Number, id::IDS, &|keys| put_u64(keys, 0, 1 << 53));
+    check("id -9007199254740992 at slot 0", IdType::Number, id::IDS, &|keys| put_u64(keys, 0, u64::MAX << 53));
+    check("id -9223372036854775808 at slot 0", IdType::Number, id::IDS, &|keys| put_u64(keys, 0, 1 << 63));
     // The only byte of text 5, which becomes that of text 0.
-    check("id \"0\" at slots 0 and 5", text, 2, &|ids| ids[49] = b'0');
-    check("utf-8", text, 2, &|ids| ids[4] = 0xFF);
-    check("bytes at slot 0", text, 2, &|ids| put_u32(ids, 0, 1 << 20));
-    check("left of section 2", text, 2, &|ids| put_u32(ids, 0, (1 << 20) - 1));
-    check("99 links", text, 5, &|lists| put_u32(lists, 0, 99));
-    check("a link to 60", text, 5, &|lists| put_u32(lists, 4, 60));
-    check("a link to 2147483647", text, 5, &|lists| put_u32(lists, 4, u32::MAX));
-    check("a link from node 0 to node 0", text, 5, &|lists| put_u32(lists, 4, 0));
-    check("a node of slot 6", text, 3, &|nodes| put_u32(nodes, 8, 6));
-    check("a node of slot 0", text, 3, &|nodes| nodes.copy_within(0..4, 4));
-    check("a node of slot 60", text, 3, &|nodes| put_u32(nodes, 0, 60));
-    check("in the center", text, 4, &|center| put_u32(center, 8, f32::INFINITY.to_bits()));
-    check("a unit of NaN", text, 4, &|center| put_u64(center, 0, f64::NAN.to_bits()));
-    check("node 4294967295 on level", text, 6, &|lists| put_u32(lists, 0, u32::MAX));
-    check("on level 16", text, 6, &|lists| put_u32(lists, 4, 16));
-    check("on level 0", text, 6, &|lists| put_u32(lists, 4, 0));
-    check("4 kept links", text, 5, &|lists| {
-        let mut list = 0;
-        while u32_at(lists, list) < 4 {
-            list += 4 + 4 * u32_at(lists, list) as usize;
-        }
-        (1..=4).map(|link| list + 4 * link).for_each(|at| put_u32(lists, at, u32_at(lists, at) | 1 << 31));
+    check("id \"0\" at slots 0 and 5", text, id::TEXTS, &|texts| {
+        let five = texts.iter().position(|&byte| byte == b'5').unwrap();
+        texts[five] = b'0';
     });
-    check("NaN", text, 7, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
-    check("zero vector", text, 7, &|rows| rows[..12].fill(0));
+    check("utf-8", text, id::TEXTS, &|texts| texts[0] = 0xFF);
+    check("a text of 1048575 bytes at 0 for slot 1", text, id::IDS, &|ids| put_u64(ids, 8, (1 << 20) - 1));
+    check("a text of 1 bytes at 7 for slot 0", text, id::IDS, &|ids| put_u64(ids, 0, 7 << 20 | 1));
+    check("left of section 3", text, id::IDS, &|ids| {
+        let last = ids.len() - 8;
+        put_u64(ids, last, u64_at(ids, last) + 1);
+    });
+    check("5 links", text, id::LINKS, &|lists| (0..5).for_each(|place| put_u32(lists, 4 * place, 3)));
+    check("a link to 60", text, id::LINKS, &|lists| put_u32(lists, 0, 61));
+    check("a link to 2147483646", text, id::LINKS, &|lists| put_u32(lists, 0, u32::MAX));
+    check("a link from node 0 to node 0", text, id::LINKS, &|lists| put_u32(lists, 0, 1));
+    check("a free place", text, id::LINKS, &|lists| put_u32(lists, 60, 5));
+    check("a node of slot 6", text, id::NODES, &|nodes| put_u32(nodes, 8, 6));
+    check("a node of slot 0", text, id::NODES, &|nodes| nodes.copy_within(0..4, 4));
+    check("a node of slot 60", text, id::NODES, &|nodes| put_u32(nodes, 0, 60));
+    check("in the center", text, id::CENTER, &|center| put_u32(center, 8, f32::INFINITY.to_bits()));
+    check("a unit of NaN", text, id::CENTER, &|center| put_u64(center, 0, f64::NAN.to_bits()));
+    check("upper lists", text, id::UPPER_PLACES, &|places| put_u32(places, 0, u32::MAX));
+    check("upper lists", text, id::UPPER_PLACES, &|places| {
+        let first = places.chunks(4).position(|place| place != [0; 4]).unwrap();
+        put_u32(places, 4 * first, 2);
+    });
+    check("nodes on level 1", text, id::LEVELS, &|levels| levels[8] ^= 1);
+    check("equal to slot", text, id::GROUPS, &|pairs| pairs[0] ^= 1);
+    check("4 kept links", text, id::LINKS, &|lists| {
+        let list = lists.chunks(64).position(|list| u32_at(list, 12) != 0).unwrap() * 64;
+        (0..4).map(|link| list + 4 * link).for_each(|at| put_u32(lists, at, u32_at(lists, at) | 1 << 31));
+    });
+    check("NaN", text, id::VECTORS, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+    check("zero vector", text, id::VECTORS, &|rows| rows[..12].fill(0));
+    check("padding", text, id::VECTORS, &|rows| rows[12] = 1);
 }
 
 #[test]
 fn a_node_that_no_path_leads_to_is_found() {
     // Node 1 and the links to it: only the links to others stay.
     let error = forged(IdType::Number, |bytes| {
-        let lists = section(bytes, 5);
-        let mut at = lists.start;
-        while at < lists.end {
-            let degree = u32_at(bytes, at) as usize;
-            let list = at + 4..at + 4 + 4 * degree;
-            for link in list.clone().step_by(4) {
-                if u32_at(bytes, link) & !(1 << 31) == 1 {
-                    // Another link of the list twice: harmless.
-                    let other = list.clone().step_by(4).map(|at| u32_at(bytes, at)).find(|link| link & !(1 << 31) != 1);
-                    let other = other.unwrap_or(if at == lists.start { 2 } else { 0 });
-                    put_u32(bytes, link, other & !(1 << 31));
-                }
+        let lists = section(bytes, id::LINKS);
+        for list in lists.clone().step_by(64) {
+            let links: Vec<usize> = (list..list + 64).step_by(4).filter(|&at| u32_at(bytes, at) != 0).collect();
+            let is_one = |link: u32| link & !(1 << 31) == 2;
+            for &at in links.iter().filter(|&&at| is_one(u32_at(bytes, at))).collect::<Vec<_>>() {
+                // Another link of the list twice: harmless.
+                let other = links.iter().map(|&at| u32_at(bytes, at)).find(|&link| !is_one(link));
+                let other = other.unwrap_or(if list == lists.start { 3 } else { 1 });
+                put_u32(bytes, at, other & !(1 << 31));
             }
-            at = list.end;
         }
     });
     assert!(matches!(&error, Error::Corrupt { got, .. } if got.contains("node 1, to which no path leads")), "{error}");
+}
+
+/// In a view, what was forged may go wrong only as far as answers are concerned.
+#[test]
+fn a_view_of_a_changed_byte_with_right_checksums_is_an_error_or_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    for (id_type, dtype) in [(IdType::String, Dtype::F32), (IdType::Number, Dtype::I8)] {
+        let index = live_through(Life::Full, Options { dtype, ..options(id_type, Metric::Cosine) });
+        let sound = saved(&index);
+        let bytes = &sound;
+        let sections: Vec<_> = sections(bytes).into_iter().map(|id| section(bytes, id)).collect();
+        let (table, mut corrupt, mut fine) = (152 + sections.len() * 32, 0, 0);
+        for at in (8..table).chain(sections.into_iter().flatten().step_by(3)) {
+            let mut bytes = sound.clone();
+            bytes[at] ^= [0x01, 0x80, 0xFF, 0x02][at % 4];
+            seal(&mut bytes);
+            let path = directory.path().join("forged");
+            std::fs::write(&path, &bytes).unwrap();
+            match Index::view(&path, None, None, &Work::default()).and_then(|view| read_all(&view)) {
+                Err(Error::Corrupt { .. } | Error::Version { .. }) => corrupt += 1,
+                // Of a duplicate that is not seen where nobody looks at all.
+                Err(Error::InvalidArgument { .. }) => fine += 1,
+                Err(error) => panic!("byte {at}: {error}"),
+                Ok(()) => fine += 1,
+            }
+        }
+        assert!(corrupt > 100 && fine > 100, "{corrupt} corrupt, {fine} fine");
+    }
+}
+
+fn read_all(index: &Index) -> Result<()> {
+    let ids = id_list(index.options().id_type, 0..90);
+    for exact in [false, true] {
+        let filter = exact.then(|| index.id_set(&ids)).transpose()?;
+        let options = SearchOptions { k: 5, exact, filter, ..SearchOptions::default() };
+        let query: Vec<f32> = (0..index.options().dimensions).map(|i| i as f32 + 0.5).collect();
+        index.search(&query, &options)?;
+        index.search_batch(query.repeat(3), &options, &Work::default())?;
+    }
+    index.keys()?.next_block(usize::MAX)?;
+    index.get_many(&ids)?;
+    index.stats()?;
+    index.verify(5, 3, None, &Work::default())?;
+    index.to_bytes(&Work::default()).map(drop)
 }

@@ -49,7 +49,7 @@ fn a_failing_disk_is_an_error_when_loading() {
     for operations in 0.. {
         let disk = Simulated::with(NAME, &bytes);
         disk.fail(operations, false);
-        match load(&disk, Path::new(NAME), None, None, &Work::default()) {
+        match load(&disk, Path::new(NAME), Opening::default(), &Work::default()) {
             Err(Error::Io { .. }) => {}
             Err(error) => panic!("operation {operations}: {error}"),
             Ok(_) => {

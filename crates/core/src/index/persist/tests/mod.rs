@@ -1,10 +1,13 @@
 mod damage;
 mod files;
+mod mutations;
 mod round_trip;
+mod view;
 
 use std::path::Path;
 
-use super::load;
+use super::{Opening, load};
+use crate::distance::Dtype;
 use crate::error::Result;
 use crate::ids::{Id, Ids};
 use crate::index::{Index, Migration, MigrationState};
@@ -70,9 +73,20 @@ fn rows(numbers: impl Iterator<Item = u64>) -> Vec<f32> {
     numbers.flat_map(row).collect()
 }
 
+/// The same as an index can keep them.
+fn rows_of(index: &Index, numbers: impl Iterator<Item = u64>) -> Vec<f32> {
+    let mut rows = rows(numbers);
+    match index.options().dtype {
+        Dtype::F32 | Dtype::F16 => {}
+        Dtype::I8 => rows.iter_mut().for_each(|value| *value = (*value * 120.0).round()),
+        Dtype::U8 => rows.iter_mut().for_each(|value| *value = (*value * 120.0 + 120.0).round()),
+    }
+    rows
+}
+
 fn add(index: &Index, numbers: std::ops::Range<u64>) {
     let ids = id_list(index.options().id_type, numbers.clone());
-    index.add(&ids, &rows(numbers), &Work::default()).unwrap();
+    index.add(&ids, &rows_of(index, numbers), &Work::default()).unwrap();
 }
 
 fn remove(index: &Index, numbers: impl Iterator<Item = u64>) {
@@ -92,7 +106,7 @@ fn live_through(life: Life, options: Options) -> Index {
             add(&index, 60..75);
             remove(&index, (3..75).step_by(9));
             let replaced = id_list(index.options().id_type, 20..24);
-            index.upsert(&replaced, &rows(40..44), &Work::default()).unwrap();
+            index.upsert(&replaced, &rows_of(&index, 40..44), &Work::default()).unwrap();
         }
         Life::Removed => remove(&index, 0..60),
         Life::Empty | Life::Exact | Life::Graph => {}
@@ -113,7 +127,7 @@ fn after_power_loss(disk: &Simulated) -> [Option<Vec<u8>>; 2] {
 }
 
 fn loaded(bytes: &[u8]) -> Result<Index> {
-    load(&Simulated::with(NAME, bytes), Path::new(NAME), None, None, &Work::default())
+    load(&Simulated::with(NAME, bytes), Path::new(NAME), Opening::default(), &Work::default())
 }
 
 /// The migration's state once its thread, which may have a moment to go after the last row is moved, is at rest.
@@ -136,7 +150,7 @@ fn answers(index: &Index) -> Vec<String> {
     let stats = index.stats().unwrap();
     answers.push(format!("{} {} {} {:?} {}", stats.live, stats.removed, stats.tail, stats.levels, stats.mean_degree));
     answers.push(format!("{:?}", index.verify(100, 5, None, &Work::default()).unwrap()));
-    answers.push(format!("{:?}", index.keys().unwrap().next_block(usize::MAX)));
+    answers.push(format!("{:?}", index.keys().unwrap().next_block(usize::MAX).unwrap()));
     for number in 0..30 {
         for exact in [false, true] {
             let options = SearchOptions { k: 7, exact, ..SearchOptions::default() };

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::Dtype;
 use crate::error::Error;
 use crate::work::{Phase, Progress};
 
@@ -59,7 +58,7 @@ fn every_option_but_threads_is_kept() {
     let bytes = saved(&Index::new(given.clone()).unwrap());
     assert_eq!(loaded(&bytes).unwrap().options(), &Options { threads: None, ..given.clone() });
     let disk = Simulated::with(NAME, &bytes);
-    let load = |threads| load(&disk, Path::new(NAME), threads, None, &Work::default());
+    let load = |threads| load(&disk, Path::new(NAME), Opening { threads, id_type: None }, &Work::default());
     assert_eq!(load(Some(2)).unwrap().options(), &given);
     assert!(matches!(load(Some(0)), Err(Error::InvalidArgument { name: "threads", .. })));
 
@@ -72,7 +71,8 @@ fn every_option_but_threads_is_kept() {
 fn the_callers_id_type_is_checked() {
     let bytes = saved(&live_through(Life::Exact, options(IdType::String, Metric::L2)));
     let disk = Simulated::with(NAME, &bytes);
-    let load = |id_type| load(&disk, Path::new(NAME), None, Some(id_type), &Work::default());
+    let load =
+        |id_type| load(&disk, Path::new(NAME), Opening { threads: None, id_type: Some(id_type) }, &Work::default());
     assert!(load(IdType::String).is_ok());
     let message = load(IdType::Number).map(|_| ()).unwrap_err().to_string();
     assert_eq!(message, "idType: got number, expected string, as the index was saved");
@@ -135,6 +135,6 @@ fn progress_counts_rows_and_ends_with_all() {
     };
     index.inner().save(&disk, Path::new(NAME), &work).unwrap();
     check(Phase::Write);
-    load(&disk, Path::new(NAME), None, None, &work).unwrap();
+    load(&disk, Path::new(NAME), Opening::default(), &work).unwrap();
     check(Phase::Read);
 }
