@@ -1,8 +1,9 @@
 // What was measured, as Markdown.
-import { buildRate, latencyAt, speedAt } from './curves.js'
+import { buildRate, speedAt } from './curves.js'
 import { figures, reached } from './figures.js'
-import { megabytes, recall, short, whole } from './format.js'
+import { recall, short, whole } from './format.js'
 import type { Report, Run, System, Way } from './report.js'
+import { SUMMARY } from './summary.js'
 
 type Cell = string | number | undefined
 
@@ -30,25 +31,11 @@ function runTables(run: Run): string {
 
 /** One line a system. */
 function summaryTable({ systems }: Run): string {
-  const head = [
-    'system',
-    'rows',
-    'vectors/s',
-    'MB',
-    'peak MB',
-    'queries/s at .95',
-    'at .99',
-    'p50 at .95, µs',
-    'p99, µs',
-  ]
+  const head = ['system', 'rows', ...SUMMARY.map(({ title }) => title)]
   const body = systems.map((system) => [
     `${system.name} ${system.version}`,
     whole(system.rows),
-    whole(system.build.vectorsPerSecond),
-    megabytes(system.build.restingBytes),
-    megabytes(system.build.peakBytes),
-    ...[0.95, 0.99].map((target) => optional(speedAt(system, target), whole)),
-    ...(['p50', 'p99'] as const).map((which) => optional(latencyAt(system, 0.95, which), whole)),
+    ...SUMMARY.map(({ read }) => read(system)),
   ])
   return markdown(head, body)
 }

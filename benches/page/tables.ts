@@ -1,31 +1,17 @@
 // The figures behind the plots.
-import { latencyAt, speedAt } from '../compare/curves.js'
-import { megabytes, recall, whole } from '../compare/format.js'
+import { recall, whole } from '../compare/format.js'
 import type { System } from '../compare/report.js'
+import { SUMMARY } from '../compare/summary.js'
 import { html, type Html } from './html.js'
 
+/** Stands where nothing was measured. */
+const MISSING = '–'
+
 export function summaryTable(systems: readonly System[]): Html {
-  const head = [
-    'system',
-    'build, s',
-    'vectors/s',
-    'MB',
-    'peak MB',
-    'queries/s at .95',
-    'at .99',
-    'p50 at .95, µs',
-    'p99, µs',
-  ]
+  const head = ['system', 'build, s', ...SUMMARY.map(({ title }) => title)]
   const rows = systems.map((system) => {
     const { build, name, version, ours, parameters } = system
-    const cells = [
-      build.seconds.toFixed(1),
-      whole(build.vectorsPerSecond),
-      megabytes(build.restingBytes),
-      megabytes(build.peakBytes),
-      ...[0.95, 0.99].map((target) => optional(speedAt(system, target))),
-      ...(['p50', 'p99'] as const).map((which) => optional(latencyAt(system, 0.95, which))),
-    ]
+    const cells = [build.seconds.toFixed(1), ...SUMMARY.map(({ read }) => read(system) ?? MISSING)]
     const set = Object.entries(parameters).map(([key, value]) => `${key} ${value}`)
     return html`<tr class="${ours ? 'ours' : 'peer'}">
       <td title="${set.join(', ')}">${name} ${version}</td>
@@ -87,5 +73,5 @@ function cell(text: string): Html {
 }
 
 function optional(value: number | undefined): string {
-  return value === undefined ? '–' : whole(value)
+  return value === undefined ? MISSING : whole(value)
 }
