@@ -8,11 +8,12 @@
 use std::marker::PhantomData;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rayon::prelude::*;
 
+use super::elements::{Shared, Zeroed};
 use crate::error::{Error, Result};
 use crate::os::Zeros;
 use crate::storage::MappedSection;
@@ -26,38 +27,6 @@ const MAX_SPARE_BYTES: usize = 64 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 /// Blocks that one task writes at least.
 const FILLED_AT_ONCE: usize = 64;
-
-/// Types for which zeroed memory, and memory of any other content, is a valid value.
-///
-/// # Safety
-/// Every bit pattern must be a valid `Self`, and `Self` must not need dropping.
-pub(crate) unsafe trait Zeroed: Send + Sync {}
-// SAFETY: plain numbers, and atomics of them, are valid whatever their bits are and have no drop glue.
-unsafe impl Zeroed for f32 {}
-// SAFETY: as above.
-unsafe impl Zeroed for u8 {}
-// SAFETY: as above.
-unsafe impl Zeroed for u32 {}
-// SAFETY: as above.
-unsafe impl Zeroed for u64 {}
-// SAFETY: as above.
-unsafe impl Zeroed for AtomicU8 {}
-// SAFETY: as above.
-unsafe impl Zeroed for AtomicU32 {}
-// SAFETY: as above.
-unsafe impl Zeroed for AtomicU64 {}
-
-/// Types that may be written through a shared reference, so that all reserved blocks may be read at any time.
-///
-/// # Safety
-/// `Self` must be an atomic.
-pub(crate) unsafe trait Shared: Zeroed {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicU8 {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicU32 {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicU64 {}
 
 pub(crate) struct Blocks<T: Zeroed> {
     what: &'static str,
@@ -470,6 +439,8 @@ impl<'a, T> View<'a, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
     use super::*;
 
     #[test]

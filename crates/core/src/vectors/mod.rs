@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod blocks;
+mod elements;
 mod format;
 mod metric;
 mod shelf;
@@ -150,13 +151,15 @@ impl Rows {
 
     /// Appends the rows of all slots that it has not and `other` has.
     fn catch_up(&self, other: &Self) -> Result<()> {
-        let missing: Vec<u32> = (self.len() as u32..other.len() as u32).collect();
+        let slots = self.len() as u32..other.len() as u32;
+        let mut missing = room("vectors", slots.len())?;
+        missing.extend(slots);
         self.take(other.view(), &missing)
     }
 
     /// Appends copies of the rows at `slots`.
     fn take(&self, view: RowsView<'_>, slots: &[u32]) -> Result<()> {
-        fn copy<T: blocks::Zeroed + Copy>(
+        fn copy<T: elements::Zeroed + Copy>(
             from: View<'_, T>,
             to: &mut Writer<'_, T>,
             rows: RowsView<'_>,

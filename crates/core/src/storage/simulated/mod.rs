@@ -1,5 +1,7 @@
 //! A disk in memory for tests. Its operations can fail, and it forgets what was not synced when the power goes.
 
+mod content;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -8,9 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{AppendFile, Disk, DiskFile, Lock};
-
-/// What of a write is kept or lost as a whole.
-const SECTOR: usize = 512;
+use content::Content;
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,20 +45,6 @@ struct State {
     ignored_syncs: bool,
 }
 
-#[derive(Default, Clone)]
-struct Content {
-    bytes: Vec<u8>,
-    /// What a power loss leaves, and what was done since, of which it leaves any part.
-    synced: Vec<u8>,
-    unsynced: Vec<Edit>,
-}
-
-#[derive(Clone)]
-enum Edit {
-    Write(usize, Vec<u8>),
-    Truncate(usize),
-}
-
 #[derive(Clone)]
 enum Change {
     Make(PathBuf, usize),
@@ -88,7 +74,7 @@ impl Simulated {
     /// Puts a file there, durably.
     pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.0.lock();
-        let content = state.add(Content { bytes: bytes.to_vec(), synced: bytes.to_vec(), unsynced: Vec::new() });
+        let content = state.add(Content::synced(bytes.to_vec()));
         state.names.insert(path.into(), content);
         state.synced.insert(path.into(), content);
     }
@@ -128,7 +114,7 @@ impl Simulated {
 
     pub(crate) fn read(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.0.lock();
-        state.names.get(Path::new(path)).map(|&content| state.contents[content].bytes.clone())
+        state.names.get(Path::new(path)).map(|&content| state.contents[content].bytes().to_vec())
     }
 
     pub(crate) fn names(&self) -> Vec<PathBuf> {
@@ -222,44 +208,10 @@ impl State {
             return Ok(());
         }
         // After a sync that failed the system may take what it could not write for written.
-        content.unsynced.clear();
+        content.forget();
         failed?;
-        content.synced.clone_from(&content.bytes);
+        content.sync();
         Ok(())
-    }
-}
-
-impl Content {
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let end = at + bytes.len();
-        self.bytes.resize(self.bytes.len().max(end), 0);
-        self.bytes[at..end].copy_from_slice(bytes);
-        self.unsynced.push(Edit::Write(at, bytes.to_vec()));
-    }
-
-    fn after_power_loss(&self, keeps: &mut impl FnMut() -> bool) -> Self {
-        let mut bytes = self.synced.clone();
-        for edit in &self.unsynced {
-            match edit {
-                Edit::Truncate(length) => {
-                    if keeps() {
-                        bytes.resize(*length, 0);
-                    }
-                }
-                Edit::Write(at, written) => {
-                    let (mut at, mut written) = (*at, &written[..]);
-                    while !written.is_empty() {
-                        let (part, rest) = written.split_at(written.len().min(SECTOR - at % SECTOR));
-                        if keeps() {
-                            bytes.resize(bytes.len().max(at + part.len()), 0);
-                            bytes[at..at + part.len()].copy_from_slice(part);
-                        }
-                        (at, written) = (at + part.len(), rest);
-                    }
-                }
-            }
-        }
-        Self { synced: bytes.clone(), bytes, unsynced: Vec::new() }
     }
 }
 
@@ -353,7 +305,7 @@ impl AppendFile for Handle {
         let failed = state.operation().err();
         let is_half = state.fault == Fault::Full;
         let content = &mut state.contents[self.content];
-        let end = content.bytes.len();
+        let end = content.bytes().len();
         match failed {
             None => content.write(end, bytes),
             Some(_) if is_half => content.write(end, &bytes[..bytes.len() / 2]),
@@ -364,9 +316,7 @@ impl AppendFile for Handle {
 
     fn truncate(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.operation()?;
-        let content = &mut state.contents[self.content];
-        content.bytes.resize(length as usize, 0);
-        content.unsynced.push(Edit::Truncate(length as usize));
+        state.contents[self.content].truncate(length as usize);
         Ok(())
     }
 
@@ -377,7 +327,7 @@ impl AppendFile for Handle {
 
 impl DiskFile for Handle {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.disk.operation()?.contents[self.content].bytes.len() as u64)
+        Ok(self.disk.operation()?.contents[self.content].bytes().len() as u64)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -388,7 +338,7 @@ impl DiskFile for Handle {
 impl Read for Handle {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = self.disk.operation()?;
-        let mut rest = state.contents[self.content].bytes.get(self.position..).unwrap_or_default();
+        let mut rest = state.contents[self.content].bytes().get(self.position..).unwrap_or_default();
         let count = rest.read(buffer)?;
         self.position += count;
         Ok(count)
