@@ -160,6 +160,46 @@ test('addSync waits for writes whose listeners it keeps from being called, and w
   t.is(calls, 1)
 })
 
+test('what onProgress throws at the last call of a checkpoint leaves the files as they were', async (t) => {
+  const place = await temporaryDirectory()
+  const index = await VectorIndex.open(place, { dimensions, durability: 'buffered', threshold: Infinity })
+  const error = new Error('the listener fails')
+  const onProgress = ({ done, total }: Progress): void => {
+    if (done === total) throw error
+  }
+  const snapshots = async (): Promise<string[]> => (await readdir(place)).filter((name) => name.includes('snapshot'))
+  for (const size of [0, 1, count]) {
+    await index.clear()
+    await index.add(range(size), rows.subarray(0, size * dimensions))
+    const before = await snapshots()
+    for (let round = 0; round < 10; round++) await rejectsWith(t, index.checkpoint({ onProgress }), error)
+    t.deepEqual(await snapshots(), before)
+    await index.checkpoint()
+    t.notDeepEqual(await snapshots(), before)
+    t.is(index.size, size)
+  }
+  await index.close()
+  await using again = await VectorIndex.open(place)
+  t.is(again.size, count)
+})
+
+test('a checkpoint does not wait for a listener that waits in addSync for what waits for the checkpoint', async (t) => {
+  const place = await temporaryDirectory()
+  const options = { dimensions, durability: 'buffered', threshold: 0, migration: 'manual' } as const
+  await using index = await VectorIndex.open(place, options)
+  await index.add(range(count), rows)
+  let step: Promise<number> | undefined
+  await index.checkpoint({
+    onProgress() {
+      if (step !== undefined) return
+      step = index.migrateStep(1)
+      index.addSync([count], rows.subarray(0, dimensions))
+    },
+  })
+  t.is(await step, count - 1)
+  t.is(index.size, count + 1)
+})
+
 test('a save of nothing calls once', async (t) => {
   const directory = await temporaryDirectory()
   const index = new VectorIndex({ dimensions: 1 })

@@ -25,7 +25,7 @@ pub(crate) struct Job {
     throttle: Option<Arc<Throttle>>,
     /// The index that the call is about. None for a load.
     index: Option<Index>,
-    /// The lane that it runs in.
+    /// The lane that it runs in, or that may have to wait for it.
     lane: Option<Lane>,
     /// Held while the call has to be over before its index closes.
     _pass: Option<Pass>,

@@ -198,7 +198,8 @@ impl NativeIndex {
         }));
     }
 
-    /// Runs `body` after the writes before it, which later ones do not wait for.
+    /// Runs `body` after the writes before it. Later ones do not wait for it, unless the core has them wait; so nor does it
+    /// wait for a listener that the JavaScript thread cannot call while it waits for them.
     fn after_writes(
         &self,
         env: &Env,
@@ -207,7 +208,7 @@ impl NativeIndex {
         point: &'static str,
         body: impl FnOnce(&Index, &Work) -> Result<Payload> + Send + 'static,
     ) {
-        let job = self.job(env, token, progress);
+        let job = self.job(env, token, progress).in_lane(&self.lane);
         let core = self.core.clone();
         self.lane.push(Box::new(move || {
             executor::spawn(Box::new(move || job.run(point, |work| body(&core, work))));
