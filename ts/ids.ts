@@ -18,8 +18,8 @@ export interface IdCodec {
 }
 
 const maxBigInt = 2n ** 64n - 1n
-/** UTF-16 units after which a block of strings ends; far below what V8 takes for one string. */
-const blockLength = 1 << 20
+/** UTF-16 units after which a block of strings ends. V8 makes one piece of a block: so small a one is young, and soon gone. */
+const blockLength = 1 << 15
 
 const numbers: IdCodec = {
   one(id) {

@@ -10,6 +10,12 @@ pub(crate) fn room<T>(what: &'static str, count: usize) -> Result<Vec<T>> {
     Ok(room)
 }
 
+/// Whether so much could be had now: for who asks for it without a way to hear that it was refused.
+pub(crate) fn probe(what: &'static str, bytes: usize) -> Result<()> {
+    // Or the compiler may leave out memory that nobody looks at, and take it for granted.
+    room::<u8>(what, bytes).map(|room| drop(std::hint::black_box(room)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,6 +23,9 @@ mod tests {
     #[test]
     fn memory_that_is_refused_is_an_error() {
         assert!(matches!(room::<u32>("nodes", usize::MAX), Err(Error::OutOfMemory { .. })));
+        // More than any address space has.
+        assert!(matches!(probe("nodes", isize::MAX as usize), Err(Error::OutOfMemory { .. })));
+        assert!(probe("nodes", 1 << 20).is_ok());
     }
 
     #[test]

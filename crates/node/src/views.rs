@@ -155,17 +155,35 @@ impl<'a> Memory<'a> {
     }
 }
 
+/// V8 makes one piece of a block when it is read, and ends the process where the system refuses it memory for that. So this
+/// much must be free where there are several blocks; it is more than what the allocator keeps when it is given back.
+const SPARE: usize = 40 << 20;
+
+fn check_spare() -> vicinal_core::Result<()> {
+    let mut spare: Vec<u8> = Vec::new();
+    spare.try_reserve_exact(SPARE).map_err(|_| refused::<u8>(SPARE))?;
+    // Or the compiler may leave out memory that nobody looks at, and take it for granted.
+    drop(std::hint::black_box(spare));
+    Ok(())
+}
+
 impl Blocks {
     /// UTF-16 units of all blocks.
     pub(crate) fn units(&self) -> vicinal_core::Result<usize> {
         let mut blocks = 0;
         // SAFETY: `env` and `array` are those of the running call, which `Many` does not outlive.
         check_status!(unsafe { sys::napi_get_array_length(self.env, self.array, &mut blocks) }).map_err(of_ours)?;
+        if blocks > 1 {
+            check_spare()?;
+        }
         (0..blocks).map(|index| self.block(index).map(|(_, units)| units)).sum()
     }
 
     /// Replaces what `buffer` holds by the units of a block.
     pub(crate) fn read(&self, index: u32, buffer: &mut Vec<u16>) -> vicinal_core::Result<()> {
+        if index > 0 {
+            check_spare()?;
+        }
         let (block, units) = self.block(index)?;
         buffer.clear();
         // N-API puts a null after them.

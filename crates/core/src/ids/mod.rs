@@ -146,16 +146,23 @@ impl Ids {
         }
     }
 
-    /// Appends an id of the same type.
-    pub(crate) fn push(&mut self, id: Id<'_>) {
+    /// Appends an id of the same type, or nothing if memory is refused.
+    pub(crate) fn push(&mut self, id: Id<'_>) -> Result<()> {
+        let bytes = if let Id::Text(text) = id { text.len() } else { 0 };
+        let refused = |_| Error::OutOfMemory { what: "ids", bytes: bytes + size_of::<u64>() };
+        self.try_reserve(1).map_err(refused)?;
         match (self, id) {
             (Self::Keys(keys), Id::Key(key)) => keys.push(key),
-            (Self::Texts(texts), Id::Text(text)) => texts.push(text),
+            (Self::Texts(texts), Id::Text(text)) => {
+                texts.bytes.try_reserve(bytes).map_err(refused)?;
+                texts.push(text);
+            }
             _ => debug_assert!(false, "ids of one index are of one type"),
         }
+        Ok(())
     }
 
-    /// Appends what stands for no id: 0 or "".
+    /// Appends what stands for no id: 0 or "". There must be room for it.
     pub(crate) fn push_blank(&mut self) {
         match self {
             Self::Keys(keys) => keys.push(0),

@@ -11,6 +11,7 @@ use super::slots::SlotSet;
 use super::{Id, Ids};
 use crate::error::{Error, Result};
 use crate::index::State;
+use crate::memory::probe;
 
 /// Slots of a container of a bitmap.
 const CONTAINER: usize = 1 << 16;
@@ -174,9 +175,7 @@ impl Members {
 /// of `slots`, and no more than a container for each of `members`, each of which may be copied as it grows.
 fn check_room(slots: usize, members: usize) -> Result<()> {
     let containers = slots.div_ceil(CONTAINER).min(2 * members + 1);
-    let bytes = containers * (3 * CONTAINER / 8);
-    let mut probe: Vec<u8> = Vec::new();
-    probe.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { what: "an id set", bytes })
+    probe("an id set", containers * (3 * CONTAINER / 8))
 }
 
 fn hash(id: Id<'_>) -> u64 {

@@ -57,9 +57,9 @@ impl IdStore {
     }
 
     /// Appends the ids of `slots` to `ids`.
-    pub(crate) fn collect(&self, slots: impl Iterator<Item = u32>, ids: &mut Ids) {
+    pub(crate) fn collect(&self, mut slots: impl Iterator<Item = u32>, ids: &mut Ids) -> Result<()> {
         let entries = self.entries.view();
-        slots.for_each(|slot| ids.push(self.resolve(entry(&entries, slot))));
+        slots.try_for_each(|slot| ids.push(self.resolve(entry(&entries, slot))))
     }
 
     /// The key of `slot`; only for ids that are no texts.
@@ -165,7 +165,7 @@ mod tests {
             ids.iter().for_each(|id| writer.push(id).unwrap());
             writer.publish();
             let mut back = Ids::none(id_type);
-            store.collect(0..ids.len() as u32, &mut back);
+            store.collect(0..ids.len() as u32, &mut back).unwrap();
             assert_eq!(back, ids);
         }
     }

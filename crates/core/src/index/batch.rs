@@ -190,7 +190,7 @@ fn assemble(state: &State, found: &[Vec<Key>], stride: usize, work: &Work) -> Re
     for keys in found {
         work.check()?;
         counts.push(keys.len() as u32);
-        state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
+        state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids)?;
         distances.extend(keys.iter().map(|key| key.distance()));
         for _ in keys.len()..stride {
             ids.push_blank();

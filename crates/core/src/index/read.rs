@@ -31,28 +31,29 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The next at most `max` ids; none at the end.
+    /// The next at most `max` ids; none at the end. If memory is refused for them, the next call begins with the same.
     pub fn next_block(&mut self, max: usize) -> Result<Ids> {
         let state = Arc::clone(&self.state);
-        state.watch(|| Ok(self.live_ids(max)))
+        state.watch(|| self.live_ids(max))
     }
 
-    fn live_ids(&mut self, max: usize) -> Ids {
-        let mut ids = Ids::none(self.state.ids.id_type());
-        while self.next < self.end && ids.len() < max {
-            let word = self.next / 64;
-            let live = !self.removed[word] & u64::MAX << (self.next % 64);
+    fn live_ids(&mut self, max: usize) -> Result<Ids> {
+        let (mut ids, mut next) = (Ids::none(self.state.ids.id_type()), self.next);
+        while next < self.end && ids.len() < max {
+            let word = next / 64;
+            let live = !self.removed[word] & u64::MAX << (next % 64);
             if live == 0 {
-                self.next = (word + 1) * 64;
+                next = (word + 1) * 64;
                 continue;
             }
             let slot = word * 64 + live.trailing_zeros() as usize;
             if slot < self.end {
-                ids.push(self.state.id(slot as u32));
+                ids.push(self.state.id(slot as u32))?;
             }
-            self.next = slot + 1;
+            next = slot + 1;
         }
-        ids
+        self.next = next;
+        Ok(ids)
     }
 }
 
@@ -70,7 +71,7 @@ impl Inner {
             let (mut ids, mut distances) = (Ids::none(self.options.id_type), Vec::new());
             ids.try_reserve(keys.len()).map_err(refused)?;
             distances.try_reserve_exact(keys.len()).map_err(refused)?;
-            state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids);
+            state.ids.collect(keys.iter().map(|key| key.slot()), &mut ids)?;
             distances.extend(keys.iter().map(|key| key.distance()));
             Ok(Hits { ids, distances })
         })?

@@ -1,7 +1,8 @@
 //! Walking a graph on level 0, from its entry point along all links.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::GraphView;
+use crate::memory::room;
 use crate::work::Work;
 
 /// Which of the nodes below `limit` are met from `entry`, which is one of them. `visit` is told of each before its links
@@ -13,12 +14,9 @@ pub(super) fn walk(
     work: &Work,
     mut visit: impl FnMut(u32) -> Result<()>,
 ) -> Result<Vec<bool>> {
-    let refused = |_| Error::OutOfMemory { what: "a walk", bytes: limit * (1 + size_of::<u32>()) };
-    let (mut is_met, mut stack, mut neighbors) = (Vec::new(), Vec::new(), Vec::new());
-    is_met.try_reserve_exact(limit).map_err(refused)?;
+    // Each node is put on the stack once.
+    let (mut is_met, mut stack, mut neighbors) = (room("a walk", limit)?, room("a walk", limit)?, Vec::new());
     is_met.resize(limit, false);
-    // Each node is put there once.
-    stack.try_reserve_exact(limit).map_err(refused)?;
     is_met[entry as usize] = true;
     stack.push(entry);
     while let Some(node) = stack.pop() {

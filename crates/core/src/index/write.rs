@@ -70,7 +70,7 @@ impl Found {
         once.ids.try_reserve(found.len()).map_err(refused)?;
         once.slots.try_reserve_exact(found.len()).map_err(refused)?;
         for (slot, position) in found {
-            once.ids.push(ids.get(position));
+            once.ids.push(ids.get(position))?;
             once.slots.push(slot);
         }
         Ok(once)

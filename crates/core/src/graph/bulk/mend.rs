@@ -57,24 +57,24 @@ impl Bulk<'_> {
     pub(super) fn mend(&self, graph: &Graph, levels: &[u8], top: Entry) -> Result<bool> {
         let mender = Mender { bulk: self, view: graph.view(), top };
         let nodes = all(levels.len())?;
-        let looked_for = sample(&nodes, (nodes.len() / STRETCH).max(LEAST).min(nodes.len()), self.seed);
+        let looked_for = sample(&nodes, (nodes.len() / STRETCH).max(LEAST).min(nodes.len()), self.seed)?;
         let Some(missed) = mender.missed(&looked_for, 0)? else {
             return Ok(false);
         };
         if missed.len() * MISSED > looked_for.len() {
             for level in (0..=top.level).rev() {
                 let of_level = nodes.iter().copied().filter(|&node| usize::from(levels[node as usize]) >= level);
-                if !mender.mend_level(of_level.collect(), level)? {
+                if !mender.mend_level(collected(of_level.clone().count(), of_level)?, level)? {
                     return Ok(false);
                 }
             }
             return Ok(true);
         }
-        let Some(mut strays) = mender.islands(&nodes, levels)? else {
+        let Some(islands) = mender.islands(&nodes, levels)? else {
             return Ok(false);
         };
-        strays.extend(missed.iter().map(|miss| miss.stray.slot()));
-        mender.mend_level(strays, 0)
+        let strays = islands.iter().copied().chain(missed.iter().map(|miss| miss.stray.slot()));
+        mender.mend_level(collected(islands.len() + missed.len(), strays)?, 0)
     }
 }
 
@@ -180,14 +180,21 @@ impl Mender<'_> {
         let is_near = |node: u32| {
             is_above(node) || links(node).any(is_above) || links(node).any(|near| links(near).any(is_above))
         };
-        let units = nodes.par_chunks(ASKED_AT_ONCE).map(|nodes| {
-            let _turn = self.bulk.turns.next()?;
-            Some(nodes.iter().copied().filter(|&node| !is_near(node)).collect())
+        let mut are_far = room("links", nodes.len())?;
+        are_far.resize(nodes.len(), false);
+        let units = nodes.par_chunks(ASKED_AT_ONCE).zip(are_far.par_chunks_mut(ASKED_AT_ONCE));
+        let is_done = units.map(|(nodes, are_far)| {
+            let Some(_turn) = self.bulk.turns.next() else {
+                return false;
+            };
+            nodes.iter().zip(are_far).for_each(|(&node, is_far)| *is_far = !is_near(node));
+            true
         });
-        let Some(units) = units.collect::<Option<Vec<Vec<u32>>>>() else {
+        if !is_done.reduce(|| true, |a, b| a && b) {
             return Ok(None);
-        };
-        collected(units.iter().map(Vec::len).sum(), units.into_iter().flatten()).map(Some)
+        }
+        let far = nodes.iter().zip(&are_far).filter(|&(_, &is_far)| is_far).map(|(&node, _)| node);
+        collected(far.clone().count(), far).map(Some)
     }
 }
 

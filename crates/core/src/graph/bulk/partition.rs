@@ -37,7 +37,7 @@ impl Bulk<'_> {
         let wanted = nodes.len() * shape.fanout / (shape.leaf / 2);
         let count = wanted.clamp(1, MOST_LEADERS).min(nodes.len());
         let fanout = shape.fanout.min(count);
-        let leaders = sample(&nodes, count, self.seed);
+        let leaders = sample(&nodes, count, self.seed)?;
         let nearest = atomics(nodes.len() * fanout)?;
         let blocks = nodes.par_chunks(ASSIGNED_AT_ONCE).zip(nearest.par_chunks(ASSIGNED_AT_ONCE * fanout));
         let meter = Meter::new(self, Phase::Partition, meter::PARTITION, nodes.len());
@@ -72,27 +72,50 @@ impl Bulk<'_> {
         if cluster.len() <= self.shape.leaf {
             return visit(products, &cluster);
         }
-        let nodes: Vec<u32> = cluster.iter().map(|&membership| membership / fanout as u32).collect();
-        let count = (cluster.len() / (self.shape.leaf / 2)).clamp(2, MOST_LEADERS);
-        let leaders = sample(&nodes, count, self.seed ^ cluster.len() as u64);
-        let mut parts = vec![Vec::new(); count];
-        let mut assign = |position: usize, keys: &[Key]| {
-            parts[keys.first().map_or(0, |key| key.slot() as usize)].push(cluster[position]);
-        };
-        self.scratches.count_product(nodes.len(), leaders.len());
-        if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
+        let Some(parts) = self.parts(points, &cluster, fanout, products)? else {
             return Ok(false);
-        }
-        // Rows that no distance tells apart would never be split: by their order then.
-        if parts.iter().any(|part| part.len() == cluster.len()) {
-            parts = cluster.chunks(self.shape.leaf).map(<[u32]>::to_vec).collect();
-        }
+        };
+        drop(cluster);
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             if !self.split(points, part, fanout, products, visit)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// A cluster in parts: by the nearest of some leaders of its own. `None` if it was stopped.
+    fn parts(
+        &self,
+        points: &PointsView<'_>,
+        cluster: &[u32],
+        fanout: usize,
+        products: &mut Cpu,
+    ) -> Result<Option<Vec<Vec<u32>>>> {
+        let mut nodes = room("nodes", cluster.len())?;
+        nodes.extend(cluster.iter().map(|&membership| membership / fanout as u32));
+        let count = (cluster.len() / (self.shape.leaf / 2)).clamp(2, MOST_LEADERS);
+        let leaders = sample(&nodes, count, self.seed ^ cluster.len() as u64)?;
+        let mut nearest = room("nodes", cluster.len())?;
+        nearest.resize(cluster.len(), 0);
+        let mut sizes = vec![0; count];
+        let mut assign = |position: usize, keys: &[Key]| {
+            let leader = keys.first().map_or(0, |key| key.slot());
+            nearest[position] = leader;
+            sizes[leader as usize] += 1;
+        };
+        self.scratches.count_product(nodes.len(), leaders.len());
+        if !products.nearest(points, &nodes, &leaders, 1, self.turns, &mut assign)? {
+            return Ok(None);
+        }
+        // Rows that no distance tells apart would never be split: by their order then.
+        if sizes.contains(&cluster.len()) {
+            (0..).zip(&mut nearest).for_each(|(position, leader)| *leader = position / self.shape.leaf as u32);
+            sizes = cluster.chunks(self.shape.leaf).map(<[u32]>::len).collect();
+        }
+        let mut parts: Vec<Vec<u32>> = sizes.into_iter().map(|size| room("nodes", size)).collect::<Result<_>>()?;
+        cluster.iter().zip(nearest).for_each(|(&membership, leader)| parts[leader as usize].push(membership));
+        Ok(Some(parts))
     }
 }
 
@@ -152,12 +175,14 @@ pub(super) fn all(count: usize) -> Result<Vec<u32>> {
 }
 
 /// `count` of `nodes`, spread over all of them: one at random of each stretch.
-pub(super) fn sample(nodes: &[u32], count: usize, seed: u64) -> Vec<u32> {
+pub(super) fn sample(nodes: &[u32], count: usize, seed: u64) -> Result<Vec<u32>> {
     let bounds = |index: usize| index * nodes.len() / count;
     let one = |index: usize| {
         let (start, end) = (bounds(index), bounds(index + 1));
         let random = (seed ^ index as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         nodes[start + random as usize % (end - start).max(1)]
     };
-    (0..count).map(one).collect()
+    let mut sampled = room("nodes", count)?;
+    sampled.extend((0..count).map(one));
+    Ok(sampled)
 }

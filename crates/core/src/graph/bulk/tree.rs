@@ -4,10 +4,11 @@
 //! One thread lays it, and waits for memory most of the time. So each list is asked for some nodes before its turn, and
 //! changed in one pass then: a child keeps the link to its parent when its own turn comes.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::GraphView;
 use crate::graph::links::{Link, List};
 use crate::graph::scratch::Visited;
+use crate::memory::room;
 
 /// Stands for no node.
 const NONE: u32 = u32::MAX;
@@ -23,14 +24,14 @@ pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) -> Result<()> {
     let mut tree = Tree {
         view,
         most: (view.m / 2).max(2),
-        kept: zeros(nodes)?,
+        kept: room("links", nodes)?,
         tied: Visited::default(),
-        queue: Vec::new(),
+        queue: room("links", nodes)?,
         next: 0,
         walk: Walk::default(),
     };
+    tree.kept.resize(nodes, 0);
     tree.tied.reset(nodes)?;
-    reserve(&mut tree.queue, nodes)?;
     tree.enter(root, NONE);
     tree.spread();
     for node in 0..nodes as u32 {
@@ -121,7 +122,7 @@ impl Tree<'_> {
         let mut walk = std::mem::take(&mut self.walk);
         if walk.queue.is_empty() {
             walk.seen.reset(self.kept.len())?;
-            reserve(&mut walk.queue, self.kept.len())?;
+            walk.queue = room("links", self.kept.len())?;
             walk.enter(root);
         }
         while !self.has_room(walk.queue[walk.next]) {
@@ -162,18 +163,6 @@ pub(super) fn keep(list: List<'_>, node: u32) {
         count -= 1;
     }
     list.set(count, Link::new(node, true));
-}
-
-fn zeros(count: usize) -> Result<Vec<u8>> {
-    let mut zeros = Vec::new();
-    reserve(&mut zeros, count)?;
-    zeros.resize(count, 0);
-    Ok(zeros)
-}
-
-fn reserve<T>(values: &mut Vec<T>, count: usize) -> Result<()> {
-    let refused = |_| Error::OutOfMemory { what: "links", bytes: count * size_of::<T>() };
-    values.try_reserve_exact(count).map_err(refused)
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
         ids.try_reserve(count as usize).map_err(refused)?;
         for _ in 0..count {
             let id = if id_type == IdType::String { self.text()? } else { Id::Key(self.key(id_type)?) };
-            ids.push(id);
+            ids.push(id)?;
         }
         Ok(ids)
     }

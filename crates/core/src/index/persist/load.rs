@@ -9,7 +9,7 @@ use super::{Position, check, section};
 use crate::codes::Encoder;
 use crate::error::Result;
 use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
-use crate::ids::{Id, IdStore, Ids, TextPlaces, text_of};
+use crate::ids::{Id, IdStore, TextPlaces, text_of};
 use crate::index::State;
 use crate::memory::room;
 use crate::options::{IdType, Metric, Options};
@@ -165,9 +165,11 @@ fn take_text<'a>(
 /// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
 fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, work: &Work) -> Result<()> {
     let removed = state.removed.view();
-    let mut ids = Ids::none(state.ids.id_type());
-    state.ids.collect(slots.clone().filter(|&slot| !removed.get(slot)), &mut ids);
-    let hashes = state.map.hashes(&ids, work)?;
+    let mut hashes = room("ids", slots.len())?;
+    for slot in slots.clone().filter(|&slot| !removed.get(slot)) {
+        work.check()?;
+        hashes.push(state.map.hash(state.id(slot)));
+    }
     state.map.reserve(&hashes, &state.ids)?;
     for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
         let id = state.id(slot);
