@@ -108,7 +108,7 @@ impl NativeIndex {
     /// it: `close` ends it.
     #[napi]
     pub fn compact(&self, env: &Env, token: Token, progress: bool) {
-        let job = Job::new(env, &self.home, token, progress, Some(&self.core), None);
+        let job = Job::new(env, &self.home, token, progress, Some(&self.core), None).in_lane(&self.lane);
         let (core, memory) = (self.core.clone(), self.memory.clone());
         self.lane.push(Box::new(move || {
             executor::spawn(Box::new(move || {
