@@ -301,6 +301,28 @@ fn clustered(dimensions: usize, count: usize, centers: usize, sigma: f32) -> Vec
 }
 
 #[test]
+fn equal_rows_do_not_hide_that_codes_mistake_others() {
+    // Two clusters so far apart that codes mistake the rows of each, and many times as many rows that are all alike.
+    let (dimensions, distance, others, equal) = (8, 100.0, 100, 8_000);
+    let mut rng = Rng(15);
+    let mut rows: Vec<f32> = (0..others * dimensions)
+        .map(|place| 2.0 * rng.unit() - 1.0 + if place / dimensions % 2 == 0 { distance } else { 0.0 })
+        .collect();
+    rows.extend([distance / 2.0; 8].repeat(equal));
+    for way in ["built", "inserted", "listed"] {
+        let index = Index::new(options(dimensions, Metric::L2)).unwrap();
+        index.pause_migration().unwrap();
+        add_in_batches(&index, &rows, dimensions, others + equal);
+        match way {
+            "built" => drop(index.migrate(&Work::default()).unwrap()),
+            "inserted" => drop(index.migrate_step(others + equal).unwrap()),
+            _ => {}
+        }
+        assert_eq!(index.stats().unwrap().bytes.codes, 0, "{way}");
+    }
+}
+
+#[test]
 fn rows_of_many_clusters_are_found() {
     // Clusters that are larger than a leaf and smaller, with nodes on upper levels and without, tight and loose.
     let cases = [

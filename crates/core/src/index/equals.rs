@@ -167,6 +167,12 @@ pub(crate) struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Whether `slot` is a new one that equals an earlier one.
+    pub(crate) fn follows(&self, slot: u32) -> bool {
+        let place = slot.checked_sub(self.new.start).and_then(|place| self.places.get(place as usize));
+        place.is_some_and(|leader| leader.slot != slot)
+    }
+
     /// Lets others see it, when the rows can be seen. Cannot fail but for a bitmap of a few KiB.
     pub(crate) fn enter(mut self) {
         self.is_entered = true;

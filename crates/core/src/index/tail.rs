@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Inner;
+use super::equals::Found;
 use super::state::State;
 use crate::codes::Encoder;
 use crate::error::Result;
@@ -19,11 +20,12 @@ const OUTGROWN: usize = 4;
 
 impl Inner {
     /// New lists for what waits of `rows`, the rows that are written, of which `live` will be live, if they are due. Some rows
-    /// may not be published yet. One caller at a time.
+    /// may not be published yet; `new` knows which of those equal others. One caller at a time.
     pub(super) fn lists_of_waiting(
         &self,
         state: &State,
         rows: RowsView<'_>,
+        new: Option<&Found<'_>>,
         live: usize,
     ) -> Result<Option<Arc<InvertedFile>>> {
         let graph = state.graph.load();
@@ -37,7 +39,7 @@ impl Inner {
         }
         let file = if let Some(file) = file.filter(|file| is_fitting(file, migrated, end)) {
             self.pools.write(|| file.extended(rows, end))?
-        } else if let Some(encoder) = self.encoder_of_waiting(state, graph.as_deref(), rows)? {
+        } else if let Some(encoder) = self.encoder_of_waiting(state, graph.as_deref(), rows, new)? {
             self.pools.write(|| InvertedFile::new(&encoder, rows, migrated..end))?
         } else {
             return Ok(None);
@@ -46,7 +48,13 @@ impl Inner {
     }
 
     /// What makes codes of rows, if these tell them apart: the graph's, or one that is made from `rows`.
-    fn encoder_of_waiting(&self, state: &State, graph: Option<&Graph>, rows: RowsView<'_>) -> Result<Option<Encoder>> {
+    fn encoder_of_waiting(
+        &self,
+        state: &State,
+        graph: Option<&Graph>,
+        rows: RowsView<'_>,
+        new: Option<&Found<'_>>,
+    ) -> Result<Option<Encoder>> {
         // Rows of whole numbers are the codes of their graph, which has none that say how to make others.
         if let Some(graph) = graph.filter(|_| !self.options.dtype.is_whole()) {
             return Ok(Graph::encoder(graph).cloned());
@@ -59,7 +67,8 @@ impl Inner {
         let current = state.rows();
         let views = current.building_views_of(rows);
         let never = || false;
-        let (slots, turns) = (state.leaders(0..end)?, self.pools.turns(&never));
+        let (mut slots, turns) = (state.leaders(0..end)?, self.pools.turns(&never));
+        slots.retain(|&slot| new.is_none_or(|new| !new.follows(slot)));
         let survey = self.pools.write(|| Ok(Survey::of(views[0], &slots, Some(&encoder), turns)))?;
         let fits = survey.is_some_and(|survey| survey.codes_fit());
         if !fits {

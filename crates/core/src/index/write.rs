@@ -214,7 +214,8 @@ impl Inner {
             rows.push(values)?;
         }
         let equal = state.equals.find(first as u32..(first + count) as u32, rows.written(), work)?;
-        let lists = self.lists_of_waiting(state, rows.written(), state.live() + count - plan.replaced.len())?;
+        let live = state.live() + count - plan.replaced.len();
+        let lists = self.lists_of_waiting(state, rows.written(), Some(&equal), live)?;
         work.conclude(Phase::Copy, count)?;
         if count > 0 {
             // From here on nothing fails.

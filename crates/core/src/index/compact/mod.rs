@@ -237,7 +237,7 @@ impl Inner {
                 let next = end.min(mover.upto() + LISTED_AT_ONCE);
                 self.pools.build(|| mover.advance(next, Some(turns)))?;
                 let to = mover.to();
-                to.take_lists(self.lists_of_waiting(to, to.rows().view(), to.live())?);
+                to.take_lists(self.lists_of_waiting(to, to.rows().view(), None, to.live())?);
             }
             if mover.left() <= FEW {
                 break;

@@ -214,7 +214,7 @@ fn load_file(file: FileReader<'_>, opening: Opening) -> Result<Index> {
     work.report(Phase::Read, state.len(), state.len());
     let index = Index::assemble(options, pools, state);
     let state = index.inner().state.load();
-    state.take_lists(index.inner().lists_of_waiting(&state, state.rows().view(), state.live())?);
+    state.take_lists(index.inner().lists_of_waiting(&state, state.rows().view(), None, state.live())?);
     index.inner().migrate_in_background();
     Ok(index)
 }
