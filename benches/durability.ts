@@ -3,6 +3,7 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { VectorIndex } from 'vicinal'
 
 const dimensions = 128
@@ -74,6 +75,46 @@ async function recover(): Promise<number> {
   return seconds
 }
 
+/** 99 % of the searches, one every millisecond, that were sent until `over` took less; in milliseconds. */
+async function slowest(index: VectorIndex, over: Promise<void>): Promise<number> {
+  const state = { isOver: false }
+  const end = over.finally(() => (state.isOver = true))
+  const times: number[] = []
+  for (let row = 0; !state.isOver; row = (row + 1) % rows) {
+    await sleep(1)
+    const start = performance.now()
+    await index.search(vectors.subarray(row * dimensions, (row + 1) * dimensions), { k: 10 })
+    times.push(performance.now() - start)
+  }
+  await end
+  return times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)]!
+}
+
+/** The same while nothing else happens, during checkpoints and during compactions, of 100,000 rows in a graph. */
+async function searchBeside(): Promise<Record<'idle' | 'checkpoint' | 'compaction', number>> {
+  const index = await VectorIndex.open(newPlace(), { dimensions, migration: 'manual', durability: 'buffered' })
+  const count = 100_000
+  await index.add(ids.slice(0, count), vectors.subarray(0, count * dimensions))
+  await index.migrate()
+  const checkpoints = async (): Promise<void> => {
+    for (let round = 0; round < 10; round++) {
+      await index.upsert([0], vectors.subarray(0, dimensions))
+      await index.checkpoint()
+    }
+  }
+  const compactions = async (): Promise<void> => {
+    for (let round = 0; round < 3; round++) {
+      await index.remove(ids.slice(round * 10_000, (round + 1) * 10_000))
+      await index.compact()
+    }
+  }
+  const idle = await slowest(index, sleep(5_000))
+  const checkpoint = await slowest(index, checkpoints())
+  const compaction = await slowest(index, compactions())
+  await index.close()
+  return { idle, checkpoint, compaction }
+}
+
 const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 const figures = { memory: [], buffered: [], fsync: [], append: [], one: [], many: [], recovery: [] } as Record<
   string,
@@ -94,6 +135,7 @@ try {
     figures.many!.push(await addSingly(64, 1))
     figures.recovery!.push(await recover())
   }
+  const beside = await searchBeside()
   const of = (name: string): number => median(figures[name]!)
   const table = {
     'add in memory, rows/s': of('memory').toFixed(0),
@@ -106,6 +148,9 @@ try {
     'single adds fsync, 64 callers, /s': of('many').toFixed(0),
     '64 callers over 1': (of('many') / of('one')).toFixed(1),
     'recovery of 200,000 × 128, s': of('recovery').toFixed(2),
+    'search p99 idle, ms': beside.idle.toFixed(2),
+    'during a checkpoint, over idle': (beside.checkpoint / beside.idle).toFixed(2),
+    'during a compaction, over idle': (beside.compaction / beside.idle).toFixed(2),
   }
   console.table(table)
 } finally {

@@ -115,7 +115,7 @@ fn at_unit(index: &Index, unit: usize, then: impl Fn() + Send + Sync + 'static) 
 fn what_is_left_is_what_a_fresh_index_has() {
     for dtype in Dtype::ALL {
         for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
-            for (id_type, auto) in [(IdType::Number, false), (IdType::String, true), (IdType::BigInt, true)] {
+            for (id_type, auto) in [(IdType::Number, false), (IdType::String, true)] {
                 let options = Options { dtype, metric, id_type, ..options(auto) };
                 let index = Index::new(options.clone()).unwrap();
                 upsert(&index, 0..700, 1);
