@@ -67,6 +67,9 @@ impl Inner {
 
     /// Decides on a compaction that runs by itself, if enough rows are removed. Nobody may write meanwhile.
     pub(super) fn decide_on_compaction(&self, state: &State) {
+        if state.is_mapped() {
+            return;
+        }
         let mut control = self.migrator.control();
         if control.is_compaction_due(state.end(), state.live()) && decide(&mut control, state).is_err() {
             control.put_off(state.len() - state.live());
