@@ -1,6 +1,6 @@
 import test from 'ava'
 import { VectorIndex } from 'vicinal'
-import { range, rowOf } from './helpers/data.js'
+import { range, rowOf, vectors } from './helpers/data.js'
 import { readPhotos } from './helpers/photos.js'
 
 const photos = await readPhotos()
@@ -67,4 +67,31 @@ test('exact answers on real data are the ground truth', async (t) => {
   t.is(await photos.recall(index, 1), 1)
   const { distances } = await index.searchBatch(rowOf(queries, 0, dimensions), { exact: true })
   t.deepEqual(distances, Float32Array.from(distances).sort())
+})
+
+test('rows that come later and lie near each other, or far from all others, are found', async (t) => {
+  const values = 32
+  const rowsAround = (center: number, width: number, many: number, seed: number) =>
+    vectors(many, values, seed).map((value) => center + width * value)
+  for (const [center, width] of [
+    [1_000, 1],
+    [0.5, 1e-4],
+  ] as const) {
+    // prettier-ignore
+    const index = new VectorIndex({ dimensions: values })
+    await index.add(range(8_000), vectors(8_000, values))
+    await index.migrate()
+    await index.add(range(300, 8_000), rowsAround(center, width, 300, 2))
+    await index.migrate()
+    t.true(index.stats().bytes.codes > 0, 'rows are compared by codes')
+    let found = 0
+    for (let query = 0; query < 40; query++) {
+      const vector = rowsAround(center, width, 1, 3 + query)
+      const exact = index.searchSync(vector, { k: 10, exact: true })
+      const hits = index.searchSync(vector, { k: 10 })
+      found += hits.filter(({ distance }) => distance <= exact[9]!.distance).length
+    }
+    t.true(found >= 390, `around ${center}, ${width} wide: ${found} of 400`)
+    await index.close()
+  }
 })

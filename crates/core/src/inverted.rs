@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use crate::codes::{Codes, CodesView, Encoder, Measure, Weights};
 use crate::distance::bytes::{ByteKernels, BytePanels, Least};
 use crate::error::Result;
-use crate::graph::Scratch;
+use crate::graph::{Scratch, margin};
 use crate::memory::room;
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
@@ -120,19 +120,55 @@ impl InvertedFile {
     /// units.
     pub(crate) fn search(
         &self,
-        wanted: Wanted<'_>,
+        rows: RowsView<'_>,
+        wanted: &Wanted<'_>,
         scratch: &mut Scratch,
         accepts: impl Fn(u32) -> bool,
         check: impl Fn() -> Result<()>,
     ) -> Result<()> {
-        let Wanted { query, k, limit, kept, patience } = wanted;
-        let encoder = self.leaders.codes.encoder();
-        let (measure, limit) = (Measure::of(encoder.metric()), encoder.of_codes(limit));
-        let leaders = self.leaders.codes.view(measure);
         let mut buffer = std::mem::take(&mut scratch.weights);
-        let weights = leaders.encoded(encoder, query.values, &mut buffer);
-        self.leaders.rank(&leaders, weights, scratch);
-        let Scratch { beam, frontier, neighbors: positions, distances, evaluations, .. } = scratch;
+        let codes = self.leaders.codes.view(Measure::of(self.leaders.codes.encoder().metric()));
+        let weights = codes.encoded(self.leaders.codes.encoder(), wanted.query.values, &mut buffer);
+        self.search_by(weights, None, wanted, scratch, (&accepts, &check))?;
+        if self.is_blurred(rows, weights, wanted, scratch) {
+            self.search_by(weights, Some(rows), wanted, scratch, (&accepts, &check))?;
+        }
+        scratch.weights = buffer;
+        Ok(())
+    }
+
+    /// Whether codes do not tell what was found from what may have been missed.
+    fn is_blurred(&self, rows: RowsView<'_>, weights: Weights<'_>, wanted: &Wanted<'_>, scratch: &Scratch) -> bool {
+        let encoder = self.leaders.codes.encoder();
+        let margin = margin(scratch.beam.keys(), wanted.k, wanted.kept);
+        let &[nearer, .., farther] = margin else {
+            return false;
+        };
+        let mut row = Vec::new();
+        let mut scalars = |key: Key| encoder.scalars_of(rows.given(key.slot(), &mut row));
+        // What is farther than the limit is not wanted.
+        let nearer = (nearer.distance().min(encoder.of_codes(wanted.limit)), scalars(nearer));
+        let farther = (farther.distance(), scalars(farther));
+        let codes = self.leaders.codes.view(Measure::of(encoder.metric()));
+        let is_clear = !scratch.beam.is_full() || codes.tells_apart(weights, nearer, farther);
+        !is_clear && !rows.are_as_near(wanted.query, margin.iter().map(|key| key.slot()))
+    }
+
+    /// As [`InvertedFile::search`]: by codes, or by `rows` if there are any.
+    fn search_by(
+        &self,
+        weights: Weights<'_>,
+        rows: Option<RowsView<'_>>,
+        wanted: &Wanted<'_>,
+        scratch: &mut Scratch,
+        (accepts, check): (&impl Fn(u32) -> bool, &impl Fn() -> Result<()>),
+    ) -> Result<()> {
+        let &Wanted { query, k, limit, kept, patience } = wanted;
+        let encoder = self.leaders.codes.encoder();
+        let measure = Measure::of(encoder.metric());
+        let limit = if rows.is_some() { limit } else { encoder.of_codes(limit) };
+        self.leaders.rank(&self.leaders.codes.view(measure), weights, scratch);
+        let Scratch { beam, frontier, neighbors: positions, second: slots, distances, evaluations, .. } = scratch;
         beam.reset(kept, self.end - self.start)?;
         let mut fruitless = 0;
         while let Some(Reverse(list)) = frontier.pop()
@@ -150,7 +186,16 @@ impl InvertedFile {
                 positions.clear();
                 positions.extend(piece);
                 distances.resize(positions.len(), 0.0);
-                run.codes.view(measure).score(weights, positions, distances);
+                match rows {
+                    Some(rows) => {
+                        // Those that are not published yet are not accepted later.
+                        let last = rows.len() as u32 - 1;
+                        slots.clear();
+                        slots.extend(positions.iter().map(|&position| run.slots[position as usize].min(last)));
+                        rows.score(query, slots, distances);
+                    }
+                    None => run.codes.view(measure).score(weights, positions, distances),
+                }
                 fruitless += positions.len();
                 *evaluations += positions.len() as u64;
                 let mut bound = beam.bound().distance();
@@ -175,7 +220,6 @@ impl InvertedFile {
                 }
             }
         }
-        scratch.weights = buffer;
         Ok(())
     }
 
@@ -388,7 +432,7 @@ mod tests {
             let (mut scratch, mut row) = (Scratch::default(), Padded::default());
             let query = view.query(7, &mut row);
             let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
-            file.search(wanted, &mut scratch, |slot| slot % 2 == 0, || Ok(())).unwrap();
+            file.search(view, &wanted, &mut scratch, |slot| slot % 2 == 0, || Ok(())).unwrap();
             let mut expected = Vec::new();
             crate::flat::scan(view, query, (100..3_000).step_by(2), |key| expected.push(key));
             expected.sort_unstable();
@@ -406,7 +450,7 @@ mod tests {
         let search = |limit: f32, patience: usize, scratch: &mut Scratch| {
             let before = scratch.evaluations;
             let wanted = Wanted { query, k: 10, limit, kept: 26, patience };
-            file.search(wanted, scratch, |_| true, || Ok(())).unwrap();
+            file.search(all.view(), &wanted, scratch, |_| true, || Ok(())).unwrap();
             scratch.evaluations - before
         };
         assert_eq!(search(f32::INFINITY, usize::MAX, &mut scratch), 2_900);
@@ -433,7 +477,10 @@ mod tests {
             if asked.get() == 3 { Err(crate::Error::Cancelled) } else { Ok(()) }
         };
         let wanted = Wanted { query, k: 10, limit: f32::INFINITY, kept: 26, patience: usize::MAX };
-        assert!(matches!(file.search(wanted, &mut scratch, |_| true, check), Err(crate::Error::Cancelled)));
+        assert!(matches!(
+            file.search(all.view(), &wanted, &mut scratch, |_| true, check),
+            Err(crate::Error::Cancelled)
+        ));
         assert_eq!(scratch.evaluations, 2 * u64::from(SCORED_AT_ONCE));
     }
 }

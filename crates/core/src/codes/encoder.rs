@@ -109,6 +109,11 @@ impl Encoder {
         self.scalars(code, scale / self.unit)
     }
 
+    /// What stands beside the code of `values`.
+    pub(crate) fn scalars_of(&self, values: &[f32]) -> Scalars {
+        self.encode(values, &mut vec![BIAS; self.padded()])
+    }
+
     /// The largest absolute value of the row less the center.
     fn largest(&self, values: &[f32]) -> f64 {
         self.range(values, factor(self.metric, values)).0

@@ -29,6 +29,9 @@ pub(crate) const GROUP: usize = 64;
 /// Rows of a tile computed by one call of a kernel.
 const ROWS: usize = 8;
 
+/// What lies between two distances must be so many times the deviation of what codes are off by.
+const CLEAR: f32 = 2.0;
+
 /// Codes, one after the other. They never move and, once published, never change.
 pub(crate) struct Codes {
     encoder: Encoder,
@@ -174,6 +177,10 @@ pub(crate) struct Weights<'a> {
     excess: i32,
     factor: f32,
     term: f32,
+    /// Of the row, as in [`Scalars`]; 0 where codes are exact.
+    scale: f32,
+    /// What the errors of others count by under [`Measure::Product`], and what distances are rounded by: |row|².
+    norm: f32,
 }
 
 /// Where the numbers of weights are kept: whole cache lines, reused from search to search.
@@ -224,7 +231,31 @@ impl<'a> CodesView<'a> {
         let numbers = buffer.numbers();
         let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
         let (factor, term) = (self.factor() * scalars.scale, self.term(scalars));
-        Weights { numbers, excess: i32::from(BIAS) * sum, factor, term }
+        // Of the row itself, not of what it is less the center: errors of others are multiplied by all of it.
+        let norm = match self.measure {
+            Measure::Euclidean => scalars.norm,
+            Measure::Product => scalars.norm + 2.0 * (scalars.along - self.offset),
+        };
+        Weights { numbers, excess: i32::from(BIAS) * sum, factor, term, scale: scalars.scale, norm }
+    }
+
+    /// Whether two codes that are compared with `weights` can hardly be mistaken for each other: one at the distance
+    /// `nearer`, and one at `farther`, each with what stands beside it. False where these are not numbers.
+    ///
+    /// What a code is off by is spread over all values but the largest, within half a step of its scale. Of a squared
+    /// Euclidean distance only the part along the line between both counts, times twice its length; of a product, the
+    /// part along the other row. Sums are rounded besides, in proportion to what they are made of.
+    pub(crate) fn tells_apart(&self, weights: Weights<'_>, nearer: (f32, Scalars), farther: (f32, Scalars)) -> bool {
+        let ((nearer, near), (farther, far)) = (nearer, farther);
+        let (scale, norm) = (near.scale.max(far.scale), near.norm.max(far.norm));
+        let spread = (self.dimensions - 1) as f32 / self.dimensions as f32 / 12.0;
+        let variance = match self.measure {
+            Measure::Euclidean => 4.0 * farther * (weights.scale.powi(2) + scale.powi(2)),
+            Measure::Product => norm * weights.scale.powi(2) + weights.norm * scale.powi(2),
+        };
+        let rounding = f32::EPSILON * (weights.norm + norm);
+        let deviation = (spread * variance + rounding * rounding).sqrt();
+        farther - nearer >= CLEAR * deviation
     }
 
     /// The distances of the codes at `indices`, into `distances` (of the same length). Never NaN.

@@ -94,7 +94,7 @@ impl<'a> WholeView<'a> {
     fn weights_in<'w>(&self, buffer: &'w WeightsBuffer, term: f32, inverse_norm: f32) -> Weights<'w> {
         let numbers = buffer.numbers();
         let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
-        Weights { numbers, excess: i32::from(BIAS) * sum, factor: inverse_norm, term }
+        Weights { numbers, excess: i32::from(BIAS) * sum, factor: inverse_norm, term, scale: 0.0, norm: 0.0 }
     }
 
     /// The distances of the rows at `places`, into `distances` (of the same length).

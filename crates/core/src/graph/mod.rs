@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use bulk::{Bulk, Shape};
 pub(crate) use insert::{Batch, Insertion};
 pub(crate) use links::{Link, list_bytes};
-pub(crate) use points::{PointPanels, Points, PointsView, Target};
+pub(crate) use points::{PointPanels, Points, PointsView, Target, margin};
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
 pub(crate) use survey::{DEFAULT_M, Survey};
@@ -214,6 +214,11 @@ impl<'a> GraphView<'a> {
 
     pub(crate) fn points(&self) -> PointsView<'a> {
         self.points
+    }
+
+    /// The same graph, whose nodes are compared by their rows.
+    pub(crate) fn by_rows(self) -> Self {
+        Self { points: self.points.by_rows(), ..self }
     }
 
     /// The level of `node`, drawn from the seed and its slot: floor(−ln(u) · m_L) with m_L = 1 / ln(M).

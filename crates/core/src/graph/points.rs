@@ -18,6 +18,10 @@ use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View, pack};
 /// Nodes whose places fit on the stack.
 const GROUP: usize = 64;
 
+/// Codes must tell so many neighbors of a node from those behind so many, where links are chosen.
+const WANTED: usize = 10;
+const COMPARED: usize = 26;
+
 pub(crate) struct Points {
     rows: Arc<Rows>,
     /// The slot of each node.
@@ -51,6 +55,13 @@ pub(crate) enum Target<'a> {
     Codes(Weights<'a>),
     /// As it is.
     Row(Query<'a>),
+}
+
+/// Where a search for `wanted` nodes that compares `compared` by their rows may go wrong: of the keys of nodes, nearest
+/// first, those from the last that is wanted to the last that is compared. Of fewer keys the first half is wanted.
+pub(crate) fn margin(keys: &[Key], wanted: usize, compared: usize) -> &[Key] {
+    let keys = &keys[..keys.len().min(compared)];
+    &keys[wanted.min(keys.len() / 2).saturating_sub(1)..]
 }
 
 /// Nodes packed as columns for [`PointsView::tile`].
@@ -213,7 +224,7 @@ impl<'a> PointsView<'a> {
         match self.kind {
             Kind::Codes(codes) => Target::Codes(codes.weights(node, buffer)),
             Kind::Whole(whole) => Target::Codes(whole.weights(self.place(node), buffer)),
-            Kind::Rows => Target::Row(self.rows.query(self.slot(node), &mut buffer.row)),
+            Kind::Rows => self.row(node, &mut buffer.row),
         }
     }
 
@@ -225,6 +236,71 @@ impl<'a> PointsView<'a> {
             _ => None,
         };
         weights.map_or(Target::Row(query), Target::Codes)
+    }
+
+    /// The same nodes, compared by their rows. Distances are in other units.
+    pub(crate) fn by_rows(self) -> Self {
+        Self { kind: Kind::Rows, ..self }
+    }
+
+    /// Whether codes do not tell apart what `margin` has (see [`margin`]): keys by their distances from `target`, which is
+    /// `query`.
+    #[inline]
+    pub(crate) fn is_blurred(&self, target: Target<'_>, query: Query<'_>, margin: &[Key]) -> bool {
+        match (self.kind, target, margin) {
+            (Kind::Codes(codes), Target::Codes(weights), &[nearer, .., farther]) => {
+                let code = |key: Key| (key.distance(), codes.scalars(key.slot()));
+                !codes.tells_apart(weights, code(nearer), code(farther))
+                    && !self.rows.are_as_near(query, margin.iter().map(|key| self.slot(key.slot())))
+            }
+            _ => false,
+        }
+    }
+
+    /// As [`PointsView::is_blurred`], where the target is `node`, around which the nearest nodes are those of `keys`.
+    #[inline]
+    pub(crate) fn is_blurred_around(&self, node: u32, target: Target<'_>, keys: &[Key]) -> bool {
+        let is_code = matches!((self.kind, target), (Kind::Codes(_), Target::Codes(_)));
+        // Of few it is enough if they are not all one.
+        let wanted = if keys.len() < COMPARED { 1 } else { WANTED };
+        let is_blurred = |row| self.is_blurred(target, row, margin(keys, wanted, COMPARED));
+        is_code && is_blurred(self.rows.query(self.slot(node), &mut Padded::default()))
+    }
+
+    /// `nodes` as `keys`, those nearest to `node` first: by their codes, or by their rows where codes do not tell them apart.
+    /// What compares them so, and whether these are rows although there are codes.
+    pub(crate) fn sorted_around(
+        &self,
+        node: u32,
+        nodes: &[u32],
+        (weights, distances): (&mut WeightsBuffer, &mut Vec<f32>),
+        keys: &mut Vec<Key>,
+    ) -> (Self, bool) {
+        let target = self.target(node, weights);
+        self.sort(target, nodes, distances, keys);
+        let is_blurred = self.is_blurred_around(node, target, keys);
+        if !is_blurred {
+            return (*self, false);
+        }
+        let (points, mut row) = (self.by_rows(), Padded::default());
+        points.sort(points.row(node, &mut row), nodes, distances, keys);
+        (points, true)
+    }
+
+    fn sort(&self, target: Target<'_>, nodes: &[u32], distances: &mut Vec<f32>, keys: &mut Vec<Key>) {
+        distances.resize(nodes.len(), 0.0);
+        self.score(target, nodes, distances);
+        keys.clear();
+        keys.extend(nodes.iter().zip(distances).map(|(&node, &mut distance)| Key::new(distance, node)));
+        keys.sort_unstable();
+    }
+
+    /// The row of `node` as what others are compared with, in `buffer` unless it can be had without.
+    pub(crate) fn row<'t>(&self, node: u32, buffer: &'t mut Padded) -> Target<'t>
+    where
+        'a: 't,
+    {
+        Target::Row(self.rows.query(self.slot(node), buffer))
     }
 
     /// The distances of `nodes` from `target`, into `distances` (of the same length).
@@ -353,5 +429,64 @@ impl<'a> PointsView<'a> {
         let mut places = [0; GROUP];
         places.iter_mut().zip(nodes).for_each(|(place, &node)| *place = self.place(node));
         places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Metric;
+    use crate::pools::Pools;
+    use crate::vectors::Space;
+
+    const DIMENSIONS: usize = 40;
+
+    /// Whether codes around the origin blur what is near a row of so high `values`, of rows each of which is `step` higher
+    /// in one value: all by the same, or each by more than the one before.
+    fn is_blurred(value: f32, step: f32, by_more: bool) -> bool {
+        let rows = Rows::new(Space::new(Metric::L2, DIMENSIONS));
+        let mut writer = rows.writer();
+        writer.push(&[value; DIMENSIONS]).unwrap();
+        for row in 0..DIMENSIONS {
+            let mut values = [value; DIMENSIONS];
+            values[row] += if by_more { step * (row + 1) as f32 } else { step };
+            writer.push(&values).unwrap();
+        }
+        writer.publish();
+        drop(writer);
+        let encoder = Encoder::with_center(Metric::L2, vec![0.0; DIMENSIONS], 1.0);
+        let points = Points::new(Arc::new(rows), Some(encoder));
+        let all: Vec<u32> = (0..=DIMENSIONS as u32).collect();
+        Pools::new(Some(1)).unwrap().build(|| points.append(&all)).unwrap();
+        let (mut weights, mut distances, mut keys) = Default::default();
+        let (_, is_blurred) = points.view().sorted_around(0, &all[1..], (&mut weights, &mut distances), &mut keys);
+        is_blurred
+    }
+
+    #[test]
+    fn codes_blur_what_is_nearer_than_their_scale_tells() {
+        assert!(!is_blurred(1.0, 1.0, true));
+        assert!(is_blurred(100_000.0, 1.0, true));
+        assert!(is_blurred(1.0, 0.000_01, true));
+    }
+
+    #[test]
+    fn rows_that_are_as_near_are_not_blurred() {
+        assert!(!is_blurred(100_000.0, 1.0, false));
+        assert!(!is_blurred(1.0, 0.000_01, false));
+    }
+
+    #[test]
+    fn the_margin_is_between_what_is_wanted_and_what_is_compared() {
+        let keys: Vec<Key> = (0..40).map(|node| Key::new(0.0, node)).collect();
+        let ends = |count: usize, wanted: usize, compared: usize| {
+            let margin = margin(&keys[..count], wanted, compared);
+            (margin.first().map(|key| key.slot()), margin.last().map(|key| key.slot()))
+        };
+        assert_eq!(ends(40, 10, 26), (Some(9), Some(25)));
+        assert_eq!(ends(40, 1, 17), (Some(0), Some(16)));
+        assert_eq!(ends(10, 10, 26), (Some(4), Some(9)), "the first half");
+        assert_eq!(ends(1, 10, 26), (Some(0), Some(0)));
+        assert_eq!(ends(0, 10, 26), (None, None));
     }
 }

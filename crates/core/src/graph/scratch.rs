@@ -108,7 +108,7 @@ pub(crate) struct Scratch {
     pub(crate) neighbors: Vec<u32>,
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,
-    /// Candidates for the links of a node, and those that were chosen.
+    /// Candidates for the links of a node or for an answer, and those that were chosen.
     pub(crate) keys: Vec<Key>,
     pub(crate) chosen: Vec<Key>,
     pub(crate) query: Padded,
@@ -124,10 +124,13 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes room for the rows that a search compares after the graph has found them.
     pub(crate) fn reserve(&mut self, rows: usize) -> Result<()> {
-        let refused = |_| Error::OutOfMemory { what: "a search", bytes: rows.saturating_mul(size_of::<(u32, f32)>()) };
+        let refused =
+            |_| Error::OutOfMemory { what: "a search", bytes: rows.saturating_mul(size_of::<(u32, Key, f32)>()) };
         self.neighbors.clear();
         self.distances.clear();
+        self.keys.clear();
         self.neighbors.try_reserve(rows).map_err(refused)?;
+        self.keys.try_reserve(rows).map_err(refused)?;
         self.distances.try_reserve(rows).map_err(refused)
     }
 }

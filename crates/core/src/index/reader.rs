@@ -8,7 +8,7 @@ use super::state::{Snapshot, State};
 use crate::bits::BitsView;
 use crate::error::{Error, Result};
 use crate::flat;
-use crate::graph::{Accept, Graph, GraphView, Scratch, Target};
+use crate::graph::{Accept, Graph, GraphView, Scratch, Target, margin};
 use crate::ids::SlotSet;
 use crate::inverted::{InvertedFile, Wanted};
 use crate::topk::Key;
@@ -60,6 +60,15 @@ struct Walk {
     enough: usize,
     /// Nodes scored after which it is given up: what is allowed lies far from the query, or is cut off from it.
     budget: usize,
+}
+
+/// What a search of the graph came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Enough,
+    TooFew,
+    /// Codes do not tell apart what is near the query.
+    Blurred,
 }
 
 pub(crate) struct Reader<'a> {
@@ -174,7 +183,7 @@ impl<'a> Reader<'a> {
             patience: ef.saturating_mul((listed.len().isqrt() / 2).min(PATIENCE)),
         };
         let accepts = |slot: u32| listed.contains(&(slot as usize)) && self.admits(slot);
-        inverted.search(wanted, scratch, accepts, || self.check())?;
+        inverted.search(self.rows, &wanted, scratch, accepts, || self.check())?;
         let Scratch { beam, top, .. } = scratch;
         flat::scan(self.rows, query, beam.keys().iter().map(|key| key.slot()), |key| {
             if key.distance() <= max_distance {
@@ -194,7 +203,11 @@ impl<'a> Reader<'a> {
         let is_found = match self.graph {
             Some(graph) if walk.is_some() || self.request.filter.is_none() => {
                 let target = graph.points().foreign(query, &mut buffer);
-                self.is_found(&graph, (query, target), walk, scratch)?
+                let found = match self.find(&graph, (query, target), walk, scratch)? {
+                    Found::Blurred => self.find(&graph.by_rows(), (query, Target::Row(query)), walk, scratch)?,
+                    found => found,
+                };
+                found == Found::Enough
             }
             _ => false,
         };
@@ -216,32 +229,33 @@ impl<'a> Reader<'a> {
         (scored < allowed as f64).then_some(Walk { enough, budget })
     }
 
-    /// Whether the graph found as many as are wanted.
-    fn is_found(
+    /// Searches `graph` for as many as are wanted.
+    fn find(
         &self,
         graph: &GraphView<'_>,
         (query, target): (Query<'_>, Target<'_>),
         walk: Option<Walk>,
         scratch: &mut Scratch,
-    ) -> Result<bool> {
+    ) -> Result<Found> {
         let Request { k, ef, filter, .. } = self.request;
         let Some(entry) = graph.entry() else {
-            return Ok(false);
+            return Ok(Found::TooFew);
         };
         let start = graph.descend(target, entry, 0, scratch);
         if filter.is_none() {
             graph.search_level(target, &[start], 0, ef, scratch, |_| ())?;
             let is_clear = !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED;
-            if is_clear && self.collect(graph, query, scratch) >= k {
-                return Ok(true);
+            let found = if is_clear { self.collect(graph, (query, target), scratch) } else { Found::TooFew };
+            if found != Found::TooFew {
+                return Ok(found);
             }
             scratch.top.reset(k.min(self.rows.len()));
         }
         let Some(Walk { enough, budget }) = walk else {
-            return Ok(false);
+            return Ok(Found::TooFew);
         };
         let has_ended = graph.search_accepted(target, start, (ef, enough, budget), self, scratch)?;
-        Ok(has_ended && self.collect(graph, query, scratch) >= k)
+        Ok(if has_ended { self.collect(graph, (query, target), scratch) } else { Found::TooFew })
     }
 
     /// How many nodes of the beam may be returned.
@@ -249,23 +263,30 @@ impl<'a> Reader<'a> {
         scratch.beam.keys().iter().filter(|key| self.accepts(key.slot())).count()
     }
 
-    /// Pushes what the beam holds, and the rows that equal it, to the top, by the distances of the rows; how many
-    /// counted. The slots that the graph does not serve yet count too: the scan finds them.
-    fn collect(&self, graph: &GraphView<'_>, query: Query<'_>, scratch: &mut Scratch) -> usize {
-        let Scratch { beam, top, neighbors: slots, distances, .. } = scratch;
+    /// Pushes what the beam holds, and the rows that equal it, to the top, by the distances of the rows, unless codes do
+    /// not tell it from what is behind; whether enough counted. The slots that the graph does not serve yet count too: the
+    /// scan finds them.
+    fn collect(&self, graph: &GraphView<'_>, (query, target): (Query<'_>, Target<'_>), scratch: &mut Scratch) -> Found {
+        let Scratch { beam, top, neighbors: slots, keys, distances, .. } = scratch;
         let Request { k, max_distance, .. } = self.request;
         let wanted = if beam.is_full() { k.saturating_add(k.max(RERANKED)) } else { usize::MAX };
         let mut found = 0;
         slots.clear();
-        for slot in beam.keys().iter().map(|key| graph.points().slot(key.slot())) {
+        keys.clear();
+        for &key in beam.keys() {
+            let slot = graph.points().slot(key.slot());
             if slot as usize >= self.migrated {
                 found += usize::from(self.admits(slot));
             } else if self.accepts_slot(slot) {
                 slots.push(slot);
+                keys.push(key);
             }
             if slots.len() == wanted {
                 break;
             }
+        }
+        if beam.is_full() && graph.points().is_blurred(target, query, margin(keys, k, wanted)) {
+            return Found::Blurred;
         }
         distances.resize(slots.len(), 0.0);
         self.rows.score(query, slots, distances);
@@ -287,7 +308,7 @@ impl<'a> Reader<'a> {
                 });
             }
         }
-        found
+        if found >= k { Found::Enough } else { Found::TooFew }
     }
 }
 

@@ -149,6 +149,19 @@ impl<'a> RowsView<'a> {
         Query { values, inverse_norm }
     }
 
+    /// Whether the rows of all `slots` are as far from `query`, as they are in data of few values: which of them comes first
+    /// does not matter then.
+    #[cold]
+    pub(crate) fn are_as_near(&self, query: Query<'_>, slots: impl Iterator<Item = u32>) -> bool {
+        let mut distances = slots.map(|slot| {
+            let mut distance = [0.0];
+            self.score(query, &[slot], &mut distance);
+            distance[0]
+        });
+        let first = distances.next();
+        distances.all(|distance| Some(distance) == first)
+    }
+
     /// The distances of the rows of `slots` from `query`, into `distances` (of the same length).
     #[inline]
     pub(crate) fn score(&self, query: Query<'_>, slots: &[u32], distances: &mut [f32]) {

@@ -62,7 +62,7 @@ impl<'a> TableView<'a> {
     }
 
     /// Writes to `node`'s entries from the `first` on; each entry has one writer.
-    fn put(&self, node: u32, first: usize, values: impl Iterator<Item = u32>) {
+    pub(super) fn put(&self, node: u32, first: usize, values: impl Iterator<Item = u32>) {
         let row = &self.entries.block(node as usize)[first..];
         row.iter().zip(values).for_each(|(entry, value)| entry.store(value + 1, Ordering::Relaxed));
     }

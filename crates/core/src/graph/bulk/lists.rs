@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::candidates::{Table, TableView};
 use super::meter::{self, Meter};
 use super::{Bulk, atomics};
+use crate::bits::Bits;
 use crate::error::Result;
 use crate::graph::{PointsView, Scratch};
 use crate::topk::Key;
@@ -27,15 +28,27 @@ struct Incoming {
 }
 
 impl Bulk<'_> {
-    /// Replaces each node's candidates in the first of `tables` by what it selects of those in all, `max` at most. False
-    /// if it was stopped.
-    pub(super) fn choose(&self, views: &[PointsView<'_>], tables: &[Table], max: usize) -> bool {
+    /// Replaces the candidates of each node that is `chosen` in the first of `tables` by what it selects of those in all,
+    /// `max` at most. The nodes that codes did not tell from each other are added to `blurred`. False if it was stopped.
+    pub(super) fn choose(
+        &self,
+        views: &[PointsView<'_>],
+        tables: &[Table],
+        max: usize,
+        chosen: impl Fn(u32) -> bool + Copy + Sync,
+        blurred: &Bits,
+    ) -> bool {
         let tables: Vec<TableView<'_>> = tables.iter().map(Table::view).collect();
         let max = max.min(tables[0].stride());
-        let found = |node| tables.iter().flat_map(move |table| table.row(node));
+        let found = |node| tables.iter().filter(move |_| chosen(node)).flat_map(move |table| table.row(node));
         self.each(views, meter::CHOICE, found, |node, scratch| {
-            let links = select(views, node, found(node), max, scratch);
-            tables[0].set(node, links.iter().map(|key| key.slot()));
+            if chosen(node) {
+                let (links, is_blurred) = select(views, node, found(node), max, scratch);
+                tables[0].set(node, links.iter().map(|key| key.slot()));
+                if is_blurred {
+                    blurred.set(node);
+                }
+            }
         })
     }
 
@@ -52,7 +65,7 @@ impl Bulk<'_> {
         let incoming = Incoming::of(table)?;
         let found = |node| table.row(node).chain(incoming.of_node(node));
         Ok(self.each(views, meter::MERGE, found, |node, scratch| {
-            visit(node, select(views, node, found(node), capacity, scratch));
+            visit(node, select(views, node, found(node), capacity, scratch).0);
         }))
     }
 
@@ -88,34 +101,32 @@ impl Bulk<'_> {
     }
 }
 
-/// At most `max` of what was `found` for `node`, all of it if that is no more. Each distance selects its share.
+/// At most `max` of what was `found` for `node`, all of it if that is no more, and whether codes did not tell it apart. Each
+/// distance selects its share.
 fn select<'s>(
     views: &[PointsView<'_>],
     node: u32,
     found: impl Iterator<Item = u32>,
     max: usize,
     scratch: &'s mut Scratch,
-) -> &'s [Key] {
+) -> (&'s [Key], bool) {
     let Scratch { neighbors: nodes, second, distances, weights, keys: candidates, chosen, selector, .. } = scratch;
     nodes.clear();
     nodes.extend(found);
     keep_distinct(nodes, second);
-    distances.resize(nodes.len(), 0.0);
     chosen.clear();
+    let mut is_blurred = false;
     for (position, points) in views.iter().enumerate() {
-        points.score(points.target(node, weights), nodes, distances);
-        let keys = nodes.iter().zip(distances.iter()).map(|(&node, &distance)| Key::new(distance, node));
-        let is_new = |key: &Key| position == 0 || chosen.iter().all(|other| other.slot() != key.slot());
-        candidates.clear();
-        candidates.extend(keys.filter(is_new));
-        candidates.sort_unstable();
+        let (points, is_by_rows) = points.sorted_around(node, nodes, (weights, distances), candidates);
+        is_blurred |= is_by_rows;
+        candidates.retain(|key| position == 0 || chosen.iter().all(|other| other.slot() != key.slot()));
         if nodes.len() <= max {
             chosen.extend_from_slice(candidates);
         } else {
             points.select(candidates, max * (position + 1) / views.len(), chosen, selector);
         }
     }
-    chosen
+    (chosen, is_blurred)
 }
 
 /// Leaves the first of equal nodes. `table` is a hash table of nodes, each plus 1.

@@ -2,12 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::dense::Near;
+use super::dense::{Near, nearest_to};
 use super::{Choice, Insertion};
 use crate::error::Result;
 use crate::graph::scratch::Scratch;
 use crate::graph::{Entry, GraphView, Target};
 use crate::topk::Key;
+use crate::vectors::Padded;
 
 /// Neighbors within the batch that a node considers, in multiples of M.
 const WITHIN_BATCH: usize = 4;
@@ -62,11 +63,13 @@ impl Insertion<'_> {
                 return Ok(None);
             };
             let node = nodes[start.position];
-            self.scratches
-                .with_target(&view.points(), node, |target, scratch| {
-                    self.choose_for(view, (node, target), max, start, &within, scratch)
-                })
-                .map(Some)
+            let (choice, is_blurred) = self.scratches.with_target(&view.points(), node, |target, scratch| {
+                self.choose_for(view, (node, target), max, start.key, &within.of(start.position), scratch)
+            })?;
+            if is_blurred {
+                return self.choose_by_rows(view, (node, nodes), max, (start, &within)).map(Some);
+            }
+            Ok(Some(choice))
         });
         let choices: Vec<Option<Choice>> = choices.collect::<Result<_>>()?;
         let Some(mut choices) = choices.into_iter().collect::<Option<Vec<Choice>>>() else {
@@ -78,7 +81,7 @@ impl Insertion<'_> {
 
     /// The nearest neighbors within the batch, on every level.
     fn search_batch(&self, view: &GraphView<'_>, nodes: &[u32]) -> Result<Option<BatchLevels>> {
-        let keep = (WITHIN_BATCH * self.graph.m).min(self.ef_construction);
+        let keep = self.kept_within();
         let mut levels = Vec::new();
         let mut members: Vec<usize> = (0..nodes.len()).collect();
         while !members.is_empty() {
@@ -95,6 +98,11 @@ impl Insertion<'_> {
             members.retain(|&position| view.level_of(nodes[position]) >= levels.len());
         }
         Ok(Some(BatchLevels { levels }))
+    }
+
+    /// Neighbors within the batch that a node considers.
+    fn kept_within(&self) -> usize {
+        (WITHIN_BATCH * self.graph.m).min(self.ef_construction)
     }
 
     /// Greedy descents for all nodes, sorted by their paths.
@@ -122,23 +130,49 @@ impl Insertion<'_> {
         Ok(starts)
     }
 
+    /// What `node` chooses where codes do not tell its neighbors apart.
+    #[cold]
+    fn choose_by_rows(
+        &self,
+        view: &GraphView<'_>,
+        (node, nodes): (u32, &[u32]),
+        max: usize,
+        (start, within): (&Start, &BatchLevels),
+    ) -> Result<Choice> {
+        let (view, mut row) = (view.by_rows(), Padded::default());
+        let points = view.points();
+        let target = points.row(node, &mut row);
+        self.scratches.with(|scratch| {
+            let near = within.levels.iter().take_while(|level| level[start.position].is_some()).map(|level| {
+                let reaching = nodes.iter().zip(level).filter(|(_, near)| near.is_some()).map(|(&node, _)| node);
+                nearest_to(&points, (node, target), &reaching.collect::<Vec<u32>>(), self.kept_within(), scratch)
+            });
+            let near: Vec<Near> = near.collect();
+            let start = view.entry().map_or(start.key, |_| points.key(target, start.key.slot()));
+            let within: Vec<&Near> = near.iter().collect();
+            Ok(self.choose_for(&view, (node, target), max, start, &within, scratch)?.0)
+        })
+    }
+
+    /// What `node` chooses, of what is near it `within` the batch, level by level, and what a search finds from `start`; and
+    /// whether codes do not tell its neighbors apart.
     fn choose_for(
         &self,
         view: &GraphView<'_>,
         (node, target): (u32, Target<'_>),
         max: usize,
-        start: &Start,
-        within: &BatchLevels,
+        start: Key,
+        within: &[&Near],
         scratch: &mut Scratch,
-    ) -> Result<Choice> {
+    ) -> Result<(Choice, bool)> {
         let highest = view.level_of(node);
         let mut levels = vec![Vec::new(); highest + 1];
-        let mut anchor = None;
+        let (mut anchor, mut is_blurred) = (None, false);
         let mut entries = match view.entry() {
             Some(entry) if highest > 0 => {
                 vec![view.descend(target, entry, highest.min(entry.level), scratch)]
             }
-            Some(_) => vec![start.key],
+            Some(_) => vec![start],
             None => Vec::new(),
         };
         for level in (0..=highest).rev() {
@@ -152,17 +186,25 @@ impl Insertion<'_> {
                 entries.extend_from_slice(top.sorted());
                 scratch.top = top;
             }
-            let near = within.levels[level][start.position].as_ref();
+            let near = within.get(level);
             let near_keys = near.map_or(&[][..], |near| &near.keys);
             let found = if searched { &entries[..] } else { &[] };
             let candidates = merge(found, near_keys, self.ef_construction);
             view.points().select(&candidates, max, &mut levels[level], &mut scratch.selector);
             if level == 0 {
                 let earlier = near.and_then(|near| near.earlier);
+                is_blurred = view.points().is_blurred_around(node, target, &candidates);
                 anchor = found.first().copied().into_iter().chain(earlier).min();
             }
         }
-        Ok(Choice { node, anchor, levels, parent: None })
+        Ok((Choice { node, anchor, levels, parent: None }, is_blurred))
+    }
+}
+
+impl BatchLevels {
+    /// What the node at `position` has found, level by level.
+    fn of(&self, position: usize) -> Vec<&Near> {
+        self.levels.iter().map_while(|level| level[position].as_ref()).collect()
     }
 }
 

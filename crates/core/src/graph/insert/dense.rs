@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Insertion;
 use crate::error::Result;
-use crate::graph::{PointPanels, PointsView, Scratch};
+use crate::graph::{PointPanels, PointsView, Scratch, Target};
 use crate::topk::{Key, TopK};
 
 /// Rows a work unit: enough that the columns pay for coming into the cache; 100 µs at a thousand of them.
@@ -48,6 +48,22 @@ impl Insertion<'_> {
         let near: Vec<Near> = units.flatten_iter().collect();
         Ok((near.len() == nodes.len()).then_some(near))
     }
+}
+
+/// For `node`, which is `target`, its nearest `keep` of the other `nodes`, of which it is one.
+pub(super) fn nearest_to(
+    points: &PointsView<'_>,
+    (node, target): (u32, Target<'_>),
+    nodes: &[u32],
+    keep: usize,
+    scratch: &mut Scratch,
+) -> Near {
+    let Scratch { distances, top, .. } = scratch;
+    distances.resize(nodes.len(), 0.0);
+    points.score(target, nodes, distances);
+    // Nodes of a batch are in order.
+    let row = nodes.partition_point(|&other| other < node);
+    select(distances, nodes, row, keep, top)
 }
 
 /// From the distances of the node at `row` to all `nodes`.

@@ -58,13 +58,11 @@ fn prune(views: &[GraphView<'_>], target: u32, links: &[Link], capacity: usize, 
     let mut pruned: Vec<Link> = links.iter().copied().filter(|link| link.is_kept()).collect();
     let (kept, room) = (pruned.len(), capacity - capacity / 8);
     for (position, view) in views.iter().enumerate() {
-        scratch.distances.resize(nodes.len(), 0.0);
-        let points = view.points();
-        points.score(points.target(target, &mut scratch.weights), &nodes, &mut scratch.distances);
-        let keys = nodes.iter().zip(&scratch.distances).map(|(&slot, &distance)| Key::new(distance, slot));
+        let mut keys = Vec::new();
+        let Scratch { weights, distances, .. } = scratch;
+        let (points, _) = view.points().sorted_around(target, &nodes, (weights, distances), &mut keys);
         let is_chosen = |key: &Key| pruned.iter().any(|link| link.node() == key.slot());
-        let (mut chosen, mut candidates): (Vec<Key>, Vec<Key>) = keys.partition(is_chosen);
-        candidates.sort_unstable();
+        let (mut chosen, candidates): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(is_chosen);
         let (before, share) = (chosen.len(), room * (position + 1) / views.len());
         points.select(&candidates, share.max(kept), &mut chosen, &mut scratch.selector);
         pruned.extend(chosen[before..].iter().map(|key| Link::new(key.slot(), false)));
