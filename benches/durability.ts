@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VectorIndex } from 'vicinal'
+import { median } from './compare/curves.js'
 
 const dimensions = 128
 const rows = 200_000
@@ -115,7 +116,6 @@ async function searchBeside(): Promise<Record<'idle' | 'checkpoint' | 'compactio
   return { idle, checkpoint, compaction }
 }
 
-const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 const figures = { memory: [], buffered: [], fsync: [], append: [], one: [], many: [], recovery: [] } as Record<
   string,
   number[]

@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'no
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { VectorIndex } from 'vicinal'
+import { median } from './compare/curves.js'
 
 const dimensions = 128
 const rows = Number(process.argv[2] ?? 1_000_000)
@@ -61,8 +62,6 @@ async function answer(make: () => Promise<VectorIndex>): Promise<[number, number
   await index.close()
   return [first, next]
 }
-
-const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 
 try {
   const index = await VectorIndex.open(directory, { dimensions, durability: 'buffered' })

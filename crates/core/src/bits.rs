@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
+use crate::memory::room;
 use crate::vectors::{Blocks, View};
 
 pub(crate) struct Bits {
@@ -45,6 +46,13 @@ impl BitsView<'_> {
     #[inline]
     pub(crate) fn word(&self, index: usize) -> u64 {
         self.words.block(index)[0].load(Ordering::Acquire)
+    }
+
+    /// A copy of the words of the slots below `slots`; `what` names it where memory is refused.
+    pub(crate) fn words(&self, what: &'static str, slots: usize) -> Result<Vec<u64>> {
+        let mut words = room(what, slots.div_ceil(64))?;
+        words.extend((0..slots.div_ceil(64)).map(|index| self.word(index)));
+        Ok(words)
     }
 
     /// Slots of the set in `slots`.

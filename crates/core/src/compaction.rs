@@ -23,10 +23,7 @@ pub(crate) struct Compaction {
 impl Compaction {
     /// Of the slots below `end`, of which those of `removed` go. A graph is to serve what is left of those below `served`.
     pub(crate) fn of(removed: BitsView<'_>, end: usize, served: usize) -> Result<Self> {
-        let words = end.div_ceil(64);
-        let mut gone = room("a compaction", words)?;
-        gone.extend((0..words).map(|index| removed.word(index)));
-        Ok(Self::new(gone, end)?.serving(served))
+        Ok(Self::new(removed.words("a compaction", end)?, end)?.serving(served))
     }
 
     fn new(gone: Vec<u64>, end: usize) -> Result<Self> {

@@ -183,8 +183,7 @@ impl Migrator {
     /// the difference when all is done, since a decision that is overtaken leaves no trace.
     pub(crate) fn is_overtaken(&self, end: usize) -> bool {
         let control = self.control();
-        let of = |position: usize| position.saturating_sub(control.dropped);
-        control.compaction.is_some() || of(control.rebuilt) >= 2 * of(end)
+        control.compaction.is_some() || control.rows_below(control.rebuilt) >= 2 * control.rows_below(end)
     }
 
     /// Rows were removed. A run stops only if it is not due any more: it must get on beside steady removals.
@@ -320,8 +319,13 @@ impl Control {
     /// Whether the graph should be built anew of the rows below `len`, of which it has those below `built`. Depends on
     /// counts alone, so that the same calls give the same graph; what is overtaken by the next decision is never built.
     fn is_rebuild_due(&self, built: usize, len: usize) -> bool {
-        let of = |position: usize| position.saturating_sub(self.dropped);
-        (of(len) - of(built).min(of(len))) * REBUILD_FROM >= of(len)
+        let (rows, built) = (self.rows_below(len), self.rows_below(built));
+        rows.saturating_sub(built) * REBUILD_FROM >= rows
+    }
+
+    /// Rows that the index has below a position when the compaction that was decided on is done.
+    fn rows_below(&self, position: usize) -> usize {
+        position.saturating_sub(self.dropped)
     }
 
     /// Rows below it may be inserted.
@@ -361,7 +365,7 @@ impl Control {
 
     /// Whether so many rows are removed of those below `len`, of which `live` are live, that they should go.
     pub(crate) fn is_compaction_due(&self, len: usize, live: usize) -> bool {
-        let rows = len.saturating_sub(self.dropped);
+        let rows = self.rows_below(len);
         let removed = rows.saturating_sub(live);
         self.auto && removed >= self.worthwhile && removed * COMPACT_FROM >= rows
     }

@@ -245,8 +245,12 @@ impl<'a> CodesView<'a> {
     /// What a code is off by is spread over all values but the largest, within half a step of its scale. Of a squared
     /// Euclidean distance only the part along the line between both counts, times twice its length; of a product, the
     /// part along the other row. Sums are rounded besides, in proportion to what they are made of.
-    pub(crate) fn tells_apart(&self, weights: Weights<'_>, nearer: (f32, Scalars), farther: (f32, Scalars)) -> bool {
-        let ((nearer, near), (farther, far)) = (nearer, farther);
+    pub(crate) fn tells_apart(
+        &self,
+        weights: Weights<'_>,
+        (nearer, near): (f32, Scalars),
+        (farther, far): (f32, Scalars),
+    ) -> bool {
         let (scale, norm) = (near.scale.max(far.scale), near.norm.max(far.norm));
         let spread = (self.dimensions - 1) as f32 / self.dimensions as f32 / 12.0;
         let variance = match self.measure {

@@ -11,6 +11,14 @@ use crate::vectors::{Blocks, View};
 /// A cache line of links; blocks are padded to whole ones.
 const LINE: usize = 16;
 
+/// What `place` holds; what was written before it was stored is seen. Not by an acquiring load: what lies in a file is memory
+/// that is only read, for which relaxed ones are promised to do.
+pub(super) fn acquired(place: &AtomicU32) -> u32 {
+    let value = place.load(Ordering::Relaxed);
+    fence(Ordering::Acquire);
+    value
+}
+
 /// Bytes of a list of at most `capacity` links.
 pub(crate) fn list_bytes(capacity: usize) -> usize {
     capacity.next_multiple_of(LINE) * size_of::<u32>()
@@ -134,13 +142,7 @@ impl List<'_> {
 
     /// All links.
     pub(crate) fn links(self) -> impl Iterator<Item = Link> {
-        let load = |link: &AtomicU32| {
-            // Not an acquiring load: lists in a file are memory that is only read, for which relaxed ones are promised to do.
-            let link = Link(link.load(Ordering::Relaxed));
-            fence(Ordering::Acquire);
-            link
-        };
-        self.0.iter().map(load).map_while(|link| Link::restored(link.0))
+        self.0.iter().map(acquired).map_while(Link::restored)
     }
 
     /// Links that it holds at most.

@@ -17,7 +17,7 @@ mod search;
 mod survey;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(crate) use bulk::{Bulk, Shape};
 pub(crate) use insert::{Batch, Insertion};
@@ -185,6 +185,12 @@ pub(crate) struct GraphView<'a> {
     upper: LinksView<'a>,
 }
 
+/// Where the lists of `node` on the levels from 1 on begin among all of them, plus 1; 0 if it has none.
+fn place_of(places: View<'_, AtomicU32>, node: u32) -> u32 {
+    places.touch(node as usize);
+    links::acquired(&places.block(node as usize)[0])
+}
+
 impl<'a> GraphView<'a> {
     pub(crate) fn m(&self) -> usize {
         self.m
@@ -205,9 +211,7 @@ impl<'a> GraphView<'a> {
         if level == 0 {
             return Some(self.base.list(node as usize));
         }
-        self.places.touch(node as usize);
-        let place = self.places.block(node as usize)[0].load(Ordering::Relaxed) as usize;
-        fence(Ordering::Acquire);
+        let place = place_of(self.places, node) as usize;
         let list = (place + level).checked_sub(2).filter(|_| place > 0)?;
         self.upper.contains(list).then(|| self.upper.list(list))
     }

@@ -1,9 +1,9 @@
 //! What a file needs of a graph, and making a graph of that again.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::links::Links;
-use super::{Entry, Graph, MAX_LEVEL, Points};
+use super::{Entry, Graph, MAX_LEVEL, Points, place_of};
 use crate::error::{Error, Result};
 use crate::storage::MappedSection;
 use crate::vectors::Blocks;
@@ -40,13 +40,8 @@ impl Graph {
     /// The nodes that reach level 1, in order, with the highest level that each reaches.
     pub(crate) fn raised(&self) -> impl Iterator<Item = (u32, usize)> {
         let places = self.places.shared();
-        let place = move |node: u32| {
-            places.touch(node as usize);
-            let place = places.block(node as usize)[0].load(Ordering::Relaxed);
-            fence(Ordering::Acquire);
-            place
-        };
-        let placed = (0..self.nodes() as u32).map(move |node| (node, place(node))).filter(|&(_, place)| place > 0);
+        let placed =
+            (0..self.nodes() as u32).map(move |node| (node, place_of(places, node))).filter(|&(_, place)| place > 0);
         // Lists are given out in the order of the nodes, so a node's lists end where the next one's begin.
         let after_last = self.upper_lists.load(Ordering::Relaxed) as u32 + 1;
         let ends = placed.clone().skip(1).map(|(_, place)| place).chain([after_last]);

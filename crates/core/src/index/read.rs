@@ -276,11 +276,7 @@ impl Inner {
         let state = Guard::into_inner(self.open()?);
         let (end, removed) = state.undisturbed(|| {
             let end = state.len();
-            let words = end.div_ceil(64);
-            let mut removed = room("the keys", words)?;
-            let view = state.removed.view();
-            removed.extend((0..words).map(|index| view.word(index)));
-            Ok::<_, Error>((end, removed))
+            Ok::<_, Error>((end, state.removed.view().words("the keys", end)?))
         })?;
         Ok(Keys { state, removed, next: 0, end })
     }

@@ -19,7 +19,6 @@ use super::durable::Place;
 use super::{Index, Inner, State};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::memory::room;
 use crate::options::{IdType, Options};
 use crate::pools::Pools;
 use crate::storage::{self, Bytes, Disk, FileName, FileReader, FileWriter, Map};
@@ -100,10 +99,7 @@ impl Image {
     /// Nobody may write meanwhile.
     pub(super) fn of(state: &Arc<State>) -> Result<Self> {
         let (slots, live) = (state.len(), state.live());
-        let words = slots.div_ceil(64);
-        let mut removed = room("a copy of what is removed", words)?;
-        let bits = state.removed.view();
-        removed.extend((0..words).map(|index| bits.word(index)));
+        let removed = state.removed.view().words("a copy of what is removed", slots)?;
         let (groups, graph) = (state.equals.pairs()?, state.graph.load_full());
         Ok(Self { state: Arc::clone(state), slots, live, removed, groups, graph })
     }

@@ -1,14 +1,9 @@
 //! Damaged and forged files: a typed error, or an index that works; never a panic, never memory without reason.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::super::section as id;
+use super::seal::{BLOCK, PAGE, seal};
 use super::*;
 use crate::error::Error;
-
-const PAGE: usize = 4_096;
-
-const BLOCK: usize = 64 << 10;
 
 /// A small index with all that a file can hold.
 fn sample(id_type: IdType) -> (Index, Vec<u8>) {
@@ -48,26 +43,6 @@ fn with_checksums(bytes: &[u8], id: u32) -> [std::ops::Range<usize>; 2] {
     let section = section(bytes, id);
     let checksums = section.end.next_multiple_of(8);
     [section.clone(), checksums..checksums + 8 * section.len().div_ceil(BLOCK)]
-}
-
-/// Makes all checksums right, as docs/file-format.md has them.
-pub(super) fn seal(bytes: &mut [u8]) {
-    for index in 0..u32_at(bytes, 144).min(123) as usize {
-        let entry = 152 + 32 * index;
-        let (offset, length) = (u64_at(bytes, entry + 8) as usize, u64_at(bytes, entry + 16) as usize);
-        let Some(section) = bytes.get(offset..offset.saturating_add(length)) else {
-            continue;
-        };
-        let checksums: Vec<u8> = section.chunks(BLOCK).flat_map(|block| xxh3_64(block).to_le_bytes()).collect();
-        let start = (offset + length).next_multiple_of(8);
-        if let Some(stored) = bytes.get_mut(start..start + checksums.len()) {
-            stored.copy_from_slice(&checksums);
-        }
-        bytes[entry + 24..entry + 32].copy_from_slice(&xxh3_64(&checksums).to_le_bytes());
-    }
-    bytes[40..48].fill(0);
-    let checksum = xxh3_64(&bytes[..PAGE]);
-    bytes[40..48].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// The error of a file that `change` was made to, with the right checksums.

@@ -2,6 +2,7 @@ mod damage;
 mod files;
 mod mutations;
 mod round_trip;
+mod seal;
 mod view;
 
 use std::path::Path;

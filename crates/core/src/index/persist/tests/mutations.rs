@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::damage::seal;
+use super::seal::seal;
 use super::*;
 use crate::error::Error;
 
