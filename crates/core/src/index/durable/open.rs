@@ -25,8 +25,9 @@ use crate::work::Work;
 /// The file that whoever writes has locked.
 const LOCK: &str = "lock";
 
-/// How often a reader begins anew when a writer replaces the files under it.
-const ATTEMPTS: usize = 10;
+/// How often a reader begins anew when a writer replaces the files under it. Beside one that does nothing but checkpoint ten
+/// were not always enough.
+const ATTEMPTS: usize = 100;
 
 pub(in crate::index) fn open(
     disk: Arc<dyn Disk>,
