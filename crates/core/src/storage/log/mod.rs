@@ -5,6 +5,7 @@
 
 mod frame;
 mod replay;
+mod salvage;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 pub(crate) use replay::{Frame, Recovered, replay};
+pub(crate) use salvage::{Salvaged, salvage};
 
 use self::frame::{CHECKSUM, FrameHeader, SegmentHeader};
 use super::{AppendFile, Disk, FileName, UNIT};
