@@ -128,6 +128,9 @@ export interface Failure {
   cause?: string
 }
 
+/** What the index at `path` says of itself. */
+export declare function infoOf(path: string): NativeInfo
+
 /** Bytes by purpose. */
 export interface NativeBytes {
   vectors: number
@@ -135,6 +138,31 @@ export interface NativeBytes {
   links: number
   ids: number
   total: number
+}
+
+/** What was found. */
+export interface NativeFindings {
+  problems: Array<string>
+  lost: Array<string>
+  notes: Array<string>
+  rows?: number
+}
+
+/** What the header of a file says, or that of a directory's newest snapshot. */
+export interface NativeInfo {
+  isDirectory: boolean
+  version: string
+  dimensions: number
+  metric: string
+  idType: string
+  dtype: string
+  live: number
+  removed: number
+  /** Slots that the graph serves, and its m, where there is one. */
+  migrated?: number
+  m?: number
+  files: Array<NativePart>
+  sections: Array<NativePart>
 }
 
 /** Where the migration stands. */
@@ -164,6 +192,13 @@ export interface NativeOptions {
   capacity?: number
 }
 
+/** A file, or a section: where it begins in its file, and how many bytes it has. */
+export interface NativePart {
+  name: string
+  offset: number
+  length: number
+}
+
 /** The figures of an index, but for its migration. */
 export interface NativeStats {
   live: number
@@ -177,5 +212,11 @@ export interface NativeStats {
   threads: number
 }
 
+/** Writes what can be read at `path` to `output`. */
+export declare function recoverPath(path: string, output: string): NativeFindings
+
 /** The number that the TypeScript knows a promise by. */
 export type Token = number
+
+/** All that is wrong with the index at `path`. */
+export declare function verifyPath(path: string): NativeFindings

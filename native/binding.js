@@ -841,3 +841,6 @@ module.exports.NativeIndex = nativeBinding.NativeIndex
 module.exports.NativeKeys = nativeBinding.NativeKeys
 module.exports.abortAfter = nativeBinding.abortAfter
 module.exports.failNext = nativeBinding.failNext
+module.exports.infoOf = nativeBinding.infoOf
+module.exports.recoverPath = nativeBinding.recoverPath
+module.exports.verifyPath = nativeBinding.verifyPath

@@ -5,6 +5,8 @@ import { at, tool } from './run.mjs'
 
 rmSync(at('dist'), { recursive: true, force: true })
 tool('tsc', ['--project', 'tsconfig.build.json'])
+// By itself: it may use what Node.js has, which the library is compiled without.
+tool('tsc', ['--project', 'tsconfig.cli.json'])
 
 const typings = publicTypings()
 for (const file of readdirSync(at('dist'), { recursive: true, encoding: 'utf8' }))

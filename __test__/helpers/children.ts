@@ -18,11 +18,12 @@ export function fixture(name: string): string {
 export function runFixture(
   name: string,
   args: readonly (string | number)[] = [],
-  { env = {}, timeout = 60_000 }: { env?: Record<string, string>; timeout?: number } = {},
+  { env = {}, timeout = 60_000, uid }: { env?: Record<string, string>; timeout?: number; uid?: number } = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [fixture(name), ...args.map(String)], {
       env: { ...process.env, ...env },
+      uid,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout,
       killSignal: 'SIGKILL',

@@ -10,6 +10,7 @@ try {
   const tarballs = packAndCheck()
   installOffline(tarballs)
   useFromEveryModuleSystem()
+  useCommandLine()
   if (existsSync(at('README.md'))) runReadmeExample()
   resolveFromTheRepository()
 } finally {
@@ -54,6 +55,11 @@ function useFromEveryModuleSystem() {
   compile('node16', { module: 'node16', moduleResolution: 'node16' }, ['consumer.mts', 'consumer.cts'])
   compile('bundler', { module: 'esnext', moduleResolution: 'bundler', noEmit: true }, ['consumer.ts'])
   run(process.execPath, ['use.mjs'], { cwd: project })
+}
+
+function useCommandLine() {
+  const shell = process.platform === 'win32'
+  run(path.join(project, 'node_modules', '.bin', 'vicinal'), ['--help'], { cwd: project, shell })
 }
 
 /** Runs the first TypeScript example of README.md as it stands. */

@@ -32,7 +32,7 @@ pub use distance::Dtype;
 pub use error::{Error, Failure, Result, panic_message};
 pub use ids::{Id, IdSet, Ids, Texts};
 pub use index::{
-    BatchHits, Bytes, Durability, Hits, Index, Keys, Migration, MigrationState, Stats, Unsynced, Verified,
+    BatchHits, Bytes, Durability, Hits, Index, Keys, Migration, MigrationState, Stats, Unsynced, Verified, inspect,
 };
 pub use migration::{Migrated, MigrationDone};
 pub use options::{GivenOptions, IdType, Metric, Options, SearchOptions};

@@ -35,5 +35,6 @@ mod output;
 mod progress;
 mod reports;
 mod search;
+mod tools;
 mod views;
 mod writes;

@@ -7,6 +7,7 @@ mod efs;
 mod equals;
 mod failpoints;
 mod hash;
+pub mod inspect;
 mod migrate;
 mod persist;
 mod read;

@@ -162,6 +162,36 @@ impl Header {
         Ok(header)
     }
 
+    /// Reads the page of a file whose checksum or length is wrong, as far as what it says can be: numbers are within their
+    /// ranges, but sections may lie beyond the end of the file.
+    pub(super) fn decode_damaged(page: &[u8; PAGE], file: FileName<'_>) -> Result<Self> {
+        let mut fields = Fields(page);
+        check_kind(&mut fields, file)?;
+        // Features, length, checksum.
+        fields.take::<32>();
+        let (mut header, sections) = fields.header(file)?;
+        header.sections = fields.sections(sections, u64::MAX, file)?;
+        header.check(file)?;
+        Ok(header)
+    }
+
+    /// The version of the format.
+    pub(crate) fn version() -> String {
+        format!("{MAJOR}.{MINOR}")
+    }
+
+    /// Id, offset and length of the sections that there are.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (u32, u64, u64)> {
+        self.sections.iter().map(|section| (section.id, section.offset, section.length))
+    }
+
+    /// The sections that have other bytes in the file of `other`, or are not in it.
+    pub(crate) fn differing(&self, other: &Self) -> impl Iterator<Item = u32> {
+        let bytes = |section: &Section| (section.id, section.length, section.checksum);
+        let differs = move |section: &&Section| !other.sections.iter().any(|theirs| bytes(theirs) == bytes(section));
+        self.sections.iter().filter(differs).map(|section| section.id)
+    }
+
     /// Refuses what cannot be a file for its length alone.
     pub(super) fn check_length(length: u64, file: FileName<'_>) -> Result<()> {
         if length >= PAGE as u64 {
@@ -228,7 +258,7 @@ fn check_kind(fields: &mut Fields<'_>, file: FileName<'_>) -> Result<()> {
     }
     let (major, minor) = (fields.u16(), fields.u16());
     if (major, minor) != (MAJOR, MINOR) {
-        let (got, expected) = (format!("{major}.{minor}"), format!("{MAJOR}.{MINOR}"));
+        let (got, expected) = (format!("{major}.{minor}"), Header::version());
         return Err(Error::Version { path: file.path(), got, expected });
     }
     let endian = fields.u32();

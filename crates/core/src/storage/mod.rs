@@ -11,6 +11,7 @@ mod replace;
 mod sections;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod survey;
 
 use std::io;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub(crate) use header::{GraphHeader, Header};
 pub(crate) use map::{Map, MappedSection, watch};
 pub(crate) use replace::replace;
 pub(crate) use sections::{FileReader, FileWriter, Part, SectionReader, UNIT, length_of};
+pub(crate) use survey::{DamagedFile, Discard, Soundness, Survey};
 
 use crate::error::Error;
 

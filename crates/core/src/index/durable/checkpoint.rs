@@ -148,6 +148,8 @@ impl Inner {
             self.write_snapshot(durable, &image, sequence, &Work::default())?;
         }
         durable.drop_before(sequence, u64::MAX);
+        // An index may be held for long after it was closed, and a file system is in use as long as its files are.
+        durable.log.end();
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! what it makes unnecessary. docs/file-format.md draws the files.
 
 mod checkpoint;
+mod inspect;
 mod open;
 mod record;
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-pub(super) use open::{open, open_to_read};
+pub(super) use inspect::{examine, is_part, salvage, snapshot_of};
+pub(super) use open::{create_of, open, open_to_read};
 pub(super) use record::Record;
 
 use super::{Index, Inner};

@@ -100,8 +100,7 @@ struct Opened {
 
 fn read(disk: &dyn Disk, directory: &Path, names: &[String], given: &GivenOptions) -> Result<Opened> {
     let Some(snapshot) = newest(names, FileName(directory))? else {
-        let missing = io::Error::new(io::ErrorKind::NotFound, "there is no index in the directory");
-        return Err(FileName(directory).io("opening")(missing));
+        return Err(missing(directory));
     };
     let path = directory.join(file_name(snapshot));
     let name = FileName(&path);
@@ -117,13 +116,27 @@ fn read(disk: &dyn Disk, directory: &Path, names: &[String], given: &GivenOption
     let checkpointed = Checkpointed::new(snapshot, state.version(), bytes);
     let index = Index::assemble(options, pools, state);
     let apply = &mut |frame: Frame<'_>| index.inner().replay(&frame);
-    let recovered = log::replay(disk, directory, names, position.identity, snapshot, apply)?;
+    let recovered = log::replay(disk, directory, names, Some(position.identity), snapshot, apply)?;
     Ok(Opened { index, position, recovered, checkpointed })
+}
+
+/// The error of a directory without an index.
+pub(super) fn missing(directory: &Path) -> Error {
+    FileName(directory).io("opening")(io::Error::new(io::ErrorKind::NotFound, "there is no index in the directory"))
 }
 
 impl Inner {
     /// Does a write of the log again.
-    fn replay(&self, frame: &Frame<'_>) -> Result<()> {
+    pub(super) fn replay(&self, frame: &Frame<'_>) -> Result<()> {
+        self.replay_as(frame, Existing::Refuse)
+    }
+
+    /// As [`Inner::replay`], where rows that were salvaged may be others than those at the time: what is added replaces them.
+    pub(super) fn replay_over(&self, frame: &Frame<'_>) -> Result<()> {
+        self.replay_as(frame, Existing::Replace)
+    }
+
+    fn replay_as(&self, frame: &Frame<'_>, added: Existing) -> Result<()> {
         let Options { dimensions, dtype, id_type, .. } = self.options;
         let mut buffer = RowBuffer::default();
         let mut insert = |ids: &Ids, rows, existing| {
@@ -131,7 +144,7 @@ impl Inner {
             self.insert(ids, values, existing, &Work::default())
         };
         let done = match Replayed::decode(frame, id_type, dimensions * dtype.bytes())? {
-            Replayed::Add { ids, rows } => insert(&ids, rows, Existing::Refuse),
+            Replayed::Add { ids, rows } => insert(&ids, rows, added),
             Replayed::Upsert { ids, rows } => insert(&ids, rows, Existing::Replace),
             Replayed::Remove { ids } => self.remove(&ids).map(|_| ()),
             Replayed::Clear => self.clear(),
@@ -158,14 +171,24 @@ fn create(disk: &dyn Disk, directory: &Path, given: &GivenOptions) -> Result<()>
     let options = given.complete()?;
     let options = Options { capacity: options.capacity.min(MAX_SLOTS), ..options };
     let empty = State::new(&options);
+    create_with(disk, directory, &Image::of(&Arc::new(empty))?, &options, &Work::default())
+}
+
+/// Makes a directory, which must not exist, that holds what `index` does.
+pub(in crate::index) fn create_of(disk: &dyn Disk, directory: &Path, index: &Index, work: &Work) -> Result<()> {
+    disk.create_directory(directory).map_err(FileName(directory).io("making the directory"))?;
+    let inner = index.inner();
+    inner.with_image(work, |image| create_with(disk, directory, image, &inner.options, work))
+}
+
+fn create_with(disk: &dyn Disk, directory: &Path, image: &Image, options: &Options, work: &Work) -> Result<()> {
     let position = Position { sequence: 0, identity: log::new_identity() };
-    let path = directory.join(file_name(0));
-    persist::write(disk, &path, &Image::of(&Arc::new(empty))?, &options, Some(position), &Work::default())?;
+    persist::write(disk, &directory.join(file_name(0)), image, options, Some(position), work)?;
     Ok(())
 }
 
 /// The sequence number of the newest snapshot; `Corrupt` for a log without any.
-fn newest(names: &[String], name: FileName<'_>) -> Result<Option<u64>> {
+pub(super) fn newest(names: &[String], name: FileName<'_>) -> Result<Option<u64>> {
     let newest = names.iter().filter_map(|name| sequence_of(name)).max();
     if newest.is_none() && names.iter().any(|name| log::number_of(name).is_some()) {
         return Err(name.corrupt("a log without a snapshot", "both"));
@@ -196,7 +219,7 @@ fn make_durable(
     Ok(())
 }
 
-fn list(disk: &dyn Disk, name: FileName<'_>) -> Result<Vec<String>> {
+pub(super) fn list(disk: &dyn Disk, name: FileName<'_>) -> Result<Vec<String>> {
     let mut names = disk.list(name.0).map_err(name.io("listing"))?;
     names.sort_unstable();
     Ok(names)

@@ -5,8 +5,10 @@
 //! of equal rows, inverse norms and codes.
 
 mod check;
+mod examine;
 mod layout;
 mod load;
+mod salvage;
 mod save;
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,11 @@ use crate::storage::{self, Bytes, Disk, FileName, FileReader, FileWriter, Map};
 use crate::work::{Phase, Work};
 use save::Contents;
 
+pub(super) use examine::{examine, noted};
+pub(super) use salvage::salvage;
+
 /// What a section holds.
-mod section {
+pub(super) mod section {
     /// A bit a slot, in words of 64.
     pub(super) const REMOVED: u32 = 1;
     /// By slot, the key, or where the text is.
@@ -59,6 +64,32 @@ mod section {
     pub(super) const NORMS: u32 = 16;
     /// Where the log goes on from a snapshot.
     pub(super) const POSITION: u32 = 17;
+
+    const NAMES: [&str; 17] = [
+        "removed",
+        "ids",
+        "texts",
+        "table",
+        "groups",
+        "nodes",
+        "levels",
+        "center",
+        "codes",
+        "scalars",
+        "links",
+        "upper places",
+        "upper links",
+        "vectors",
+        "terms",
+        "norms",
+        "position",
+    ];
+
+    /// As docs/file-format.md calls it.
+    pub(in crate::index) fn name(id: u32) -> &'static str {
+        let position = (id as usize).checked_sub(1);
+        position.and_then(|position| NAMES.get(position)).copied().unwrap_or("unknown")
+    }
 }
 
 /// What errors call bytes that are in no file.
@@ -128,7 +159,8 @@ impl Inner {
         })
     }
 
-    fn with_image<R>(&self, work: &Work, write: impl FnOnce(&Image) -> Result<R>) -> Result<R> {
+    /// Runs `write` while nobody inserts into the graph.
+    pub(super) fn with_image<R>(&self, work: &Work, write: impl FnOnce(&Image) -> Result<R>) -> Result<R> {
         let writing = self.writing()?;
         let _inserting = self.migrator.inserting();
         work.check()?;

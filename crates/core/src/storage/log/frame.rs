@@ -41,7 +41,8 @@ impl SegmentHeader {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; Self::BYTES], identity: u64, name: FileName<'_>) -> Result<Self> {
+    /// `identity` is that of the directory, if it is known.
+    pub(super) fn decode(bytes: &[u8; Self::BYTES], identity: Option<u64>, name: FileName<'_>) -> Result<Self> {
         if bytes[..8] != MAGIC {
             return Err(name.corrupt("another kind of file", "a segment of a log"));
         }
@@ -54,11 +55,13 @@ impl SegmentHeader {
         if *bytes != header.encode() {
             return Err(name.corrupt("a damaged header", "one that fits its checksum"));
         }
-        if header.identity != identity {
-            let got = format!("a segment of log {:016x}", header.identity);
-            return Err(name.corrupt(got, format!("{identity:016x}, as the snapshot says")));
+        match identity {
+            Some(identity) if identity != header.identity => {
+                let got = format!("a segment of log {:016x}", header.identity);
+                Err(name.corrupt(got, format!("{identity:016x}, as the snapshot says")))
+            }
+            _ => Ok(header),
         }
-        Ok(header)
     }
 }
 

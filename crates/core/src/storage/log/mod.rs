@@ -5,6 +5,7 @@
 
 mod frame;
 mod replay;
+mod salvage;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 pub(crate) use replay::{Frame, Recovered, replay};
+pub(crate) use salvage::{Salvaged, salvage};
 
 use self::frame::{CHECKSUM, FrameHeader, SegmentHeader};
 use super::{AppendFile, Disk, FileName, UNIT};
@@ -179,6 +181,15 @@ impl Log {
         tail.sequence
     }
 
+    /// Gives the files back: all frames are durable elsewhere, and there will be no others.
+    pub(crate) fn end(&self) {
+        let _syncing = self.syncing.lock();
+        let tail = &mut *self.tail.lock();
+        self.synced.store(tail.sequence, Ordering::Release);
+        tail.segment.file = Arc::new(Ended);
+        tail.unsynced.clear();
+    }
+
     /// The segment that is appended to.
     pub(crate) fn current(&self) -> u64 {
         self.tail.lock().segment.number
@@ -215,6 +226,23 @@ impl Segment {
             return Err(name.io("creating a segment of the log")(error));
         }
         Ok(Self { file, salt, number, path })
+    }
+}
+
+/// The end of a log that has ended.
+struct Ended;
+
+impl AppendFile for Ended {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
     }
 }
 

@@ -37,20 +37,21 @@ pub(crate) struct Recovered {
     pub(crate) unused: Vec<PathBuf>,
     /// The number for the next segment.
     pub(crate) next: u64,
+    /// Bytes of what crashes have torn.
+    pub(crate) torn: u64,
 }
 
-/// Hands the frames of a log to `apply`, in order, from the one after `from` on.
+/// Hands the frames of a log to `apply`, in order, from the one after `from` on. `identity` is that of the directory, if it
+/// is known.
 pub(crate) fn replay(
     disk: &dyn Disk,
     directory: &Path,
     names: &[String],
-    identity: u64,
+    identity: Option<u64>,
     from: u64,
     apply: &mut dyn FnMut(Frame<'_>) -> Result<()>,
 ) -> Result<Recovered> {
-    let mut numbers: Vec<(u64, PathBuf)> =
-        names.iter().filter_map(|name| Some((number_of(name)?, directory.join(name)))).collect();
-    numbers.sort_unstable();
+    let numbers = numbered(directory, names);
     let mut recovered = Recovered { sequence: from, ..Recovered::default() };
     recovered.next = numbers.last().map_or(1, |&(number, _)| number + 1);
 
@@ -67,6 +68,14 @@ pub(crate) fn replay(
         rest = walk.segment(segment, later)?;
     }
     Ok(walk.recovered)
+}
+
+/// The segments among the files of a directory, in order.
+pub(super) fn numbered(directory: &Path, names: &[String]) -> Vec<(u64, PathBuf)> {
+    let mut numbers: Vec<(u64, PathBuf)> =
+        names.iter().filter_map(|name| Some((number_of(name)?, directory.join(name)))).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 struct Walk<'a> {
@@ -88,13 +97,13 @@ impl Walk<'_> {
         let before = self.recovered.bytes;
         while let Some(header) = segment.read(next)? {
             if next > self.from {
-                let payload = &segment.body[..header.length as usize];
-                (self.apply)(Frame { kind: header.kind, payload, name: FileName(&segment.path) })?;
+                (self.apply)(segment.frame(&header))?;
                 self.recovered.sequence = next;
                 self.recovered.bytes += header.whole();
             }
             next += 1;
         }
+        self.recovered.torn += segment.length - segment.position;
         let is_unused = self.recovered.bytes == before;
         let list = if is_unused { &mut self.recovered.unused } else { &mut self.recovered.used };
         list.push(segment.path.clone());
@@ -123,12 +132,12 @@ impl Walk<'_> {
     }
 }
 
-struct Segment {
-    path: PathBuf,
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
     file: BufReader<Box<dyn DiskFile>>,
     salt: u64,
     /// The number of its first frame, if that is sound.
-    first: Option<u64>,
+    pub(super) first: Option<u64>,
     /// Where the next frame begins, and where the file ends.
     position: u64,
     length: u64,
@@ -138,7 +147,7 @@ struct Segment {
 
 impl Segment {
     /// `None` for a file in which no frame was ever written.
-    fn open(disk: &dyn Disk, path: &Path, identity: u64) -> Result<Option<Self>> {
+    pub(super) fn open(disk: &dyn Disk, path: &Path, identity: Option<u64>) -> Result<Option<Self>> {
         let name = FileName(path);
         let file = disk.open(path).map_err(name.io("opening"))?;
         let length = file.length().map_err(name.io("opening"))?;
@@ -158,10 +167,23 @@ impl Segment {
     }
 
     /// The next frame, if it is sound and has the number `next`; its payload is the beginning of `body`.
-    fn read(&mut self, next: u64) -> Result<Option<FrameHeader>> {
+    pub(super) fn read(&mut self, next: u64) -> Result<Option<FrameHeader>> {
         let header = self.read_any()?.filter(|header| header.sequence == next);
         self.position += header.map_or(0, |header| header.whole());
         Ok(header)
+    }
+
+    /// The payload of the frame that was read, and what is known of it.
+    pub(super) fn frame(&self, header: &FrameHeader) -> Frame<'_> {
+        let payload = &self.body[..header.length as usize];
+        Frame { kind: header.kind, payload, name: FileName(&self.path) }
+    }
+
+    /// Looks for sound frames with numbers above `bad` behind those that were read. The bytes there.
+    pub(super) fn gather(&mut self, evidence: &mut Evidence, bad: u64) -> Result<u64> {
+        let rest = self.rest()?;
+        evidence.gather(&rest, self.salt, bad);
+        Ok(rest.len() as u64)
     }
 
     fn rewind(&mut self) -> Result<()> {
@@ -204,7 +226,7 @@ impl Segment {
             segment.rewind()?;
             evidence.gather(&segment.rest()?, segment.salt, next);
         }
-        if evidence.was_synced || (evidence.has_later && !is_missing) {
+        if evidence.was_synced || (evidence.last.is_some() && !is_missing) {
             let got = format!("a damaged write {next} at byte {bad}, and sound ones after it");
             return Err(FileName(&self.path).corrupt(got, "a log without a gap"));
         }
@@ -225,8 +247,9 @@ impl Segment {
 
 /// What sound frames after a bad one say about it.
 #[derive(Default)]
-struct Evidence {
-    has_later: bool,
+pub(super) struct Evidence {
+    /// The highest number among them.
+    pub(super) last: Option<u64>,
     was_synced: bool,
 }
 
@@ -242,7 +265,7 @@ impl Evidence {
             };
             let end = at + frame.whole() as usize;
             if frame.sequence > bad && frame.fits(header, &bytes[at + FrameHeader::BYTES..end]) {
-                self.has_later = true;
+                self.last = self.last.max(Some(frame.sequence));
                 self.was_synced |= frame.synced >= bad;
             }
             // Also behind a frame whose payload is damaged: its header is sound, so that it ends there.

@@ -1,6 +1,7 @@
 mod damage;
 mod faults;
 mod histories;
+mod inspect;
 mod opening;
 
 use std::path::Path;

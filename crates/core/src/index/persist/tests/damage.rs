@@ -39,7 +39,7 @@ fn entry(bytes: &[u8], id: u32) -> usize {
 }
 
 /// The bytes of section `id` and those of the checksums behind it.
-fn with_checksums(bytes: &[u8], id: u32) -> [std::ops::Range<usize>; 2] {
+pub(super) fn with_checksums(bytes: &[u8], id: u32) -> [std::ops::Range<usize>; 2] {
     let section = section(bytes, id);
     let checksums = section.end.next_multiple_of(8);
     [section.clone(), checksums..checksums + 8 * section.len().div_ceil(BLOCK)]

@@ -1,5 +1,6 @@
 mod damage;
 mod files;
+mod inspect;
 mod mutations;
 mod round_trip;
 mod seal;
