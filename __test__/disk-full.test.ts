@@ -3,7 +3,7 @@ import { open, readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { VectorIndex, VicinalError } from 'vicinal'
 import { contents } from './helpers/contents.js'
-import { range, vectors } from './helpers/data.js'
+import { range, until, vectors } from './helpers/data.js'
 import { rejects } from './helpers/failures.js'
 import { mounted } from './helpers/mounts.js'
 
@@ -11,9 +11,9 @@ const DIMENSIONS = 64
 const full = /No space left/i
 
 /** Runs a test on a small file system of its own; where there can be none it says why and passes. */
-function onSmallDisk(name: string, run: (t: ExecutionContext, disk: SmallDisk) => Promise<void>): void {
+function onSmallDisk(name: string, run: (t: ExecutionContext, disk: SmallDisk) => Promise<void>, mebibytes = 6): void {
   test(name, async (t) => {
-    const mount = await mounted(6 * 1_024)
+    const mount = await mounted(mebibytes * 1_024)
     if (typeof mount === 'string') {
       t.log(`skipped: ${mount}`)
       t.pass()
@@ -197,3 +197,28 @@ onSmallDisk('a compaction needs no room on the disk, and closing without any los
   await disk.free()
   await (await reopened(t, place, expected)).close()
 })
+
+onSmallDisk(
+  'a checkpoint that is made by itself and fails stands in stats(), until one is made',
+  async (t, disk) => {
+    const place = path.join(disk.place, 'index')
+    const dimensions = 1_024
+    const index = await VectorIndex.open(place, { dimensions, threshold: Infinity, durability: 'buffered' })
+    // 64 MiB of log make one due, and there is no room for a snapshot beside them.
+    for (let first = 0; first < 17_000; first += 1_000)
+      await index.add(range(1_000, first), vectors(1_000, dimensions, first))
+    await until(() => index.stats().checkpointError !== undefined)
+    const { checkpointError } = index.stats()
+    t.true(checkpointError instanceof VicinalError)
+    t.is(checkpointError?.code, 'ERR_IO')
+    t.regex(checkpointError?.message ?? '', full)
+    t.is(index.size, 17_000)
+    await index.remove(range(16_500))
+    await index.compact()
+    t.not(index.stats().checkpointError, undefined)
+    await index.checkpoint()
+    t.false('checkpointError' in index.stats())
+    await index.close()
+  },
+  100,
+)

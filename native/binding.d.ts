@@ -210,6 +210,7 @@ export interface NativeStats {
   bytes: NativeBytes
   simd: string
   threads: number
+  checkpointError?: Failure
 }
 
 /** Writes what can be read at `path` to `output`. */

@@ -203,6 +203,11 @@ export interface IndexStats {
   threads: number
   /** Where the migration into the graph stands. */
   migration: Migration
+  /**
+   * Why the last checkpoint that was made by itself has failed, until one succeeds. No write is lost by it, but the log
+   * grows on; it is tried again when the log has grown by 64 MiB, or by {@link VectorIndex.checkpoint}.
+   */
+  checkpointError?: VicinalError
 }
 
 /** What {@link VectorIndex.verify} looks at. */

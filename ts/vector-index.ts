@@ -198,7 +198,9 @@ class Index<I extends Id> implements types.VectorIndex<I> {
 
   stats(): IndexStats {
     this.#checkOpen()
-    return { ...this.#sync(() => this.#native.stats()), migration: this.migration }
+    const { checkpointError, ...stats } = this.#sync(() => this.#native.stats())
+    const all = { ...stats, migration: this.migration }
+    return checkpointError === undefined ? all : { ...all, checkpointError: fromFailure(checkpointError) }
   }
 
   async verify(given?: VerifyOptions): Promise<Verification> {

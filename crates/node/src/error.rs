@@ -23,6 +23,13 @@ impl From<Error> for Failure {
     }
 }
 
+/// An error that happened some time ago.
+impl From<vicinal_core::Failure> for Failure {
+    fn from(vicinal_core::Failure { code, message, cause }: vicinal_core::Failure) -> Self {
+        Self { code, message, cause }
+    }
+}
+
 /// The `code` of an error that a synchronous call throws.
 pub struct Code(String);
 

@@ -44,6 +44,7 @@ pub struct NativeStats {
     pub bytes: NativeBytes,
     pub simd: &'static str,
     pub threads: f64,
+    pub checkpoint_error: Option<Failure>,
 }
 
 #[napi]
@@ -82,6 +83,7 @@ impl NativeIndex {
             },
             simd: stats.simd,
             threads: stats.threads as f64,
+            checkpoint_error: stats.checkpoint_error.map(Failure::from),
         })
     }
 
@@ -125,11 +127,7 @@ impl From<Migration> for NativeMigration {
             migrated: migration.migrated as f64,
             total: migration.total as f64,
             method: migration.method,
-            error: migration.error.map(|error| Failure {
-                code: error.code,
-                message: error.message,
-                cause: error.cause,
-            }),
+            error: migration.error.map(Failure::from),
         }
     }
 }

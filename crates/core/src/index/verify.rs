@@ -5,7 +5,7 @@ use super::reader::{Reader, Request};
 use super::state::State;
 use super::walk::walk;
 use super::{Inner, scan};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::graph::Graph;
 use crate::inverted::InvertedFile;
 use crate::memory::room;
@@ -40,6 +40,8 @@ pub struct Stats {
     pub simd: &'static str,
     pub threads: usize,
     pub migration: Migration,
+    /// Why the last checkpoint that nobody asked for has failed, unless there was one since.
+    pub checkpoint_error: Option<Failure>,
 }
 
 /// What `verify` measured.
@@ -90,6 +92,7 @@ impl Inner {
             simd: state.rows().space().kernels().level().name(),
             threads: self.pools.threads(),
             migration,
+            checkpoint_error: self.checkpoint_failure(),
         })
     }
 

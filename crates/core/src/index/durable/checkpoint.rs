@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::{Durable, Place};
-use crate::error::Result;
+use crate::error::{Error, Failure, Result};
 use crate::index::Inner;
 use crate::index::failpoints::Point;
 use crate::index::persist::{self, Image, Position};
@@ -78,13 +78,16 @@ impl Inner {
         }
     }
 
-    fn checkpoint_unasked(&self) {
+    pub(super) fn checkpoint_unasked(&self) {
         let Ok(durable) = self.durable() else {
             return;
         };
         let work = Work { cancelled: Some(Arc::clone(&durable.stopped)), on_progress: None };
-        if self.guarded(|| self.checkpoint(&work)).is_err() {
-            // Nothing is lost, and whoever asks for a checkpoint, or closes, is told. Tried again when the log has grown.
+        if let Err(error) = self.guarded(|| self.checkpoint(&work)) {
+            // Nothing is lost. Tried again when the log has grown, and told to whoever asks for figures until one is made.
+            if !matches!(error, Error::Cancelled | Error::Closed) {
+                *durable.failure.lock() = Some(Failure::from(&error));
+            }
             let mut last = durable.checkpointed.lock();
             last.due = durable.log.bytes() + LEAST;
         }
@@ -100,6 +103,7 @@ impl Inner {
         self.check_open()?;
         durable.log.check()?;
         if self.is_unchanged(durable, &last) {
+            durable.failure.lock().take();
             return Ok(());
         }
         let segment = durable.log.prepare()?;
@@ -114,7 +118,10 @@ impl Inner {
         });
         drop(inserting);
         match written {
-            Ok(bytes) => *last = Checkpointed::new(sequence, image.version(), bytes),
+            Ok(bytes) => {
+                *last = Checkpointed::new(sequence, image.version(), bytes);
+                durable.failure.lock().take();
+            }
             Err(error) => {
                 durable.log.count_again(bytes);
                 return Err(error);

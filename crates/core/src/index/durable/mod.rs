@@ -23,7 +23,7 @@ pub(super) use open::{create_of, open, open_to_read};
 pub(super) use record::Record;
 
 use super::{Index, Inner};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::ids::Ids;
 use crate::storage::Disk;
 use crate::storage::log::Log;
@@ -56,6 +56,8 @@ pub(super) struct Durable {
     checkpointed: Mutex<Checkpointed>,
     /// Whether a checkpoint that nobody asked for is under way.
     is_scheduled: AtomicBool,
+    /// Why the last of these has failed, unless there was a checkpoint since.
+    failure: Mutex<Option<Failure>>,
     /// Set when the index goes: that checkpoint should stop.
     stopped: Arc<AtomicBool>,
     /// Kept until the index is closed.
@@ -157,6 +159,14 @@ impl Inner {
     pub(super) fn after_rows(self: &Arc<Self>) {
         self.migrate_in_background();
         self.checkpoint_if_due();
+    }
+
+    /// Why the last checkpoint that nobody asked for has failed, unless there was one since.
+    pub(super) fn checkpoint_failure(&self) -> Option<Failure> {
+        match self.place.get() {
+            Some(Place::Directory(durable)) => durable.failure.lock().clone(),
+            _ => None,
+        }
     }
 
     fn durable(&self) -> Result<&Durable> {

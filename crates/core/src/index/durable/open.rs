@@ -62,6 +62,7 @@ pub(in crate::index) fn open(
         durability,
         checkpointed: Mutex::new(checkpointed),
         is_scheduled: AtomicBool::new(false),
+        failure: Mutex::new(None),
         stopped: Arc::default(),
         lock: Mutex::new(Some(lock)),
     };

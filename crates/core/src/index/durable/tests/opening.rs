@@ -86,6 +86,37 @@ fn a_checkpoint_that_is_cancelled_or_fails_has_lost_nothing() {
     }
 }
 
+#[test]
+fn a_checkpoint_that_nobody_asked_for_tells_of_its_failure_until_one_is_made() {
+    let disk = Simulated::new();
+    let index = open_on(&disk, Durability::Fsync).unwrap();
+    let failure = || index.stats().unwrap().checkpoint_error;
+    for by_hand in [false, true] {
+        add(&index, u64::from(by_hand) * 10..u64::from(by_hand) * 10 + 10);
+        assert_eq!(failure(), None);
+        // The segment that it would begin cannot be made.
+        disk.fail(0, false);
+        index.inner().checkpoint_unasked();
+        let failed = failure().unwrap();
+        assert_eq!(failed.code, "ERR_IO");
+        assert!(failed.message.contains("creating a segment of the log failed"), "{failed:?}");
+        disk.heal();
+        add(&index, 100..101);
+        assert!(failure().is_some(), "a write is no checkpoint");
+        Write::Remove(vec![100]).run(&index).unwrap();
+        match by_hand {
+            true => index.checkpoint(&Work::default()).unwrap(),
+            false => index.inner().checkpoint_unasked(),
+        }
+        assert_eq!(failure(), None);
+    }
+    // One that is stopped has not failed.
+    add(&index, 50..51);
+    index.inner().stop_checkpoint();
+    index.inner().checkpoint_unasked();
+    assert_eq!(failure(), None);
+}
+
 /// The rest of the operations, each on an index of its own.
 fn a_checkpoint_fails_after(first: usize) {
     for before in first.. {
