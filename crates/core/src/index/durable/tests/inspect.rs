@@ -133,6 +133,25 @@ fn the_log_is_done_again_over_what_is_left_of_a_snapshot() {
 }
 
 #[test]
+fn a_write_of_an_id_that_damage_has_brought_back_replaces_it() {
+    let disk = Simulated::new();
+    let index = open_on(&disk, Durability::Fsync).unwrap();
+    Write::Add((0..5).collect(), 1).run(&index).unwrap();
+    Write::Remove(vec![3, 4]).run(&index).unwrap();
+    index.checkpoint(&Work::default()).unwrap();
+    Write::Add(vec![4], 2).run(&index).unwrap();
+    let path = path_of(&disk, "snapshot-");
+    let mut bytes = disk.read(&path).unwrap();
+    // Which rows were removed is the first section, behind the header.
+    assert_eq!(bytes[4_096], 0b11000);
+    bytes[4_096] = 0;
+    let (found, copy) = recovered(&with(&disk, &path, &bytes)).unwrap();
+    let ids: Vec<u64> = copy.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [0, 1, 2, 3, 4], "{found:?}");
+    assert_eq!(copy[4], contents(&index)[3], "what was written last");
+}
+
+#[test]
 fn a_gap_in_the_log_ends_what_is_recovered() {
     // Three segments, as openings after crashes leave them, and the one in the middle goes.
     let disk = Simulated::new();

@@ -2,6 +2,7 @@ mod damage;
 mod faults;
 mod histories;
 mod inspect;
+mod mutations;
 mod opening;
 
 use std::path::Path;
