@@ -151,6 +151,7 @@ for (const durability of ['fsync', 'buffered'] as const) {
     await addition()
     await index.remove(range(10, 200))
     expected = await held(index)
+    t.deepEqual(await held(await VectorIndex.open(place, { readOnly: true })), expected, 'nothing of it is in the way')
     await index.close()
     await (await reopened(t, place, expected)).close()
   })
