@@ -42,6 +42,13 @@ impl Beam {
         Some(position)
     }
 
+    /// Keeps the nearest `ef`.
+    pub(crate) fn narrow(&mut self, ef: usize) {
+        self.keys.truncate(ef);
+        self.capacity = ef;
+        self.cursor = self.cursor.min(self.keys.len());
+    }
+
     /// The nearest node that was not expanded, marking it as expanded.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Key> {
