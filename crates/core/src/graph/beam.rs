@@ -120,4 +120,17 @@ mod tests {
         let slots: Vec<u32> = beam.keys().iter().map(|key| key.slot()).collect();
         assert_eq!(slots, [1, 2, 3]);
     }
+
+    #[test]
+    fn a_beam_is_narrowed_to_the_nearest() {
+        let mut beam = Beam::default();
+        beam.reset(4, 5).unwrap();
+        (0..4).for_each(|slot| _ = beam.insert(Key::new(slot as f32, slot)));
+        (0..4).for_each(|_| _ = beam.pop());
+        beam.narrow(5);
+        assert!(!beam.is_full() && beam.keys().len() == 4);
+        beam.narrow(2);
+        let slots: Vec<u32> = beam.keys().iter().map(|key| key.slot()).collect();
+        assert!(beam.is_full() && slots == [0, 1] && beam.cursor() == 2);
+    }
 }

@@ -47,10 +47,10 @@ impl Ending {
         self.quiet = if has_changed { 0 } else { self.quiet + 1 };
     }
 
-    /// Whether there is no use in expanding `next`.
+    /// Whether there is no use in expanding `next`, which was just popped from `beam`.
     #[inline]
     pub(super) fn is_over(&self, next: Key, beam: &Beam) -> bool {
-        let (nearer, quiet) = (beam.cursor(), self.quiet.saturating_sub(QUIET));
+        let (nearer, quiet) = (beam.cursor().saturating_sub(1), self.quiet.saturating_sub(QUIET));
         // No more than twice as many as are nearer are ever expected, so it need not be asked before.
         if nearer + quiet < self.ef || beam.keys().len() < self.ef {
             return false;
@@ -59,5 +59,66 @@ impl Ending {
         let growth = if kth > 0.0 { (next.distance() / kth).powi(self.dimensions / 2) } else { 1.0 };
         let expected = (self.k as f32 * growth).min((2 * nearer) as f32);
         expected + (2 * quiet) as f32 >= (2 * self.ef) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A beam of so many nodes at distances 1, 2, …, of which the nearest `expanded` were expanded, and the next popped.
+    fn beam(nodes: u32, expanded: usize) -> Beam {
+        let mut beam = Beam::default();
+        beam.reset(nodes as usize, nodes as usize).unwrap();
+        (1..=nodes).for_each(|node| _ = beam.insert(Key::new(node as f32, node)));
+        (0..=expanded).for_each(|_| _ = beam.pop());
+        beam
+    }
+
+    /// Whether a search for the nearest 10, 40 wide, is over with the next node at `distance`, where `nearer` were expanded,
+    /// the last `quiet` of which brought nothing.
+    fn is_over(distance: f32, nearer: usize, quiet: usize) -> bool {
+        let mut ending = Ending::new(10, 40, None);
+        (0..quiet).for_each(|_| ending.expanded(false));
+        ending.is_over(Key::new(distance, 99), &beam(47, nearer))
+    }
+
+    #[test]
+    fn a_search_is_over_when_it_is_far_out_and_nothing_has_changed_for_long() {
+        assert_eq!(Ending::new(10, 40, None).capacity(), 47);
+        // The tenth is at distance 10: at 20 there would be 640, of which twice as many as are nearer count.
+        assert!(is_over(20.0, 20, 23) && !is_over(20.0, 20, 22), "20 nearer and 20 quiet ones make 40");
+        assert!(is_over(20.0, 40, 3) && !is_over(20.0, 39, 3), "without quiet ones 40 nearer ones");
+        // At 11 there would be 17.7.
+        assert!(is_over(11.0, 40, 35) && !is_over(11.0, 40, 34), "17.7 and twice 32 make 80");
+    }
+
+    #[test]
+    fn what_changed_begins_the_count_anew() {
+        let (mut ending, beam) = (Ending::new(10, 40, None), beam(47, 20));
+        (0..23).for_each(|_| ending.expanded(false));
+        assert!(ending.is_over(Key::new(20.0, 99), &beam));
+        ending.expanded(true);
+        assert!(!ending.is_over(Key::new(20.0, 99), &beam));
+    }
+
+    #[test]
+    fn few_nodes_and_those_at_no_distance_end_nothing_early() {
+        let quiet = |k, ef| {
+            let mut ending = Ending::new(k, ef, Some(40));
+            (0..1_000).for_each(|_| ending.expanded(false));
+            ending
+        };
+        assert!(!quiet(10, 48).is_over(Key::new(20.0, 99), &beam(47, 20)), "the beam does not hold ef");
+        assert!(!quiet(1, usize::MAX).is_over(Key::new(20.0, 99), &beam(47, 46)));
+        assert_eq!([quiet(10, 10).capacity(), quiet(20, 10).capacity()], [10, 10]);
+        let mut zeros = Beam::default();
+        zeros.reset(47, 47).unwrap();
+        (0..47).for_each(|node| _ = zeros.insert(Key::new(0.0, node)));
+        (0..41).for_each(|_| _ = zeros.pop());
+        let mut ending = Ending::new(10, 40, None);
+        (0..30).for_each(|_| ending.expanded(false));
+        assert!(!ending.is_over(Key::new(0.0, 99), &zeros), "10 and twice 27 are not 80");
+        assert!(!ending.is_over(Key::new(f32::INFINITY, 99), &zeros));
     }
 }

@@ -15,6 +15,8 @@ mod scan;
 mod state;
 mod tail;
 #[cfg(test)]
+mod curves;
+#[cfg(test)]
 mod tests;
 mod verify;
 mod walk;
