@@ -63,10 +63,12 @@ impl Beam {
         None
     }
 
-    /// What [`Beam::pop`] will return, if nothing nearer is inserted before.
+    /// What [`Beam::pop`] will return next and after that, if nothing nearer is inserted before.
     #[inline]
-    pub(crate) fn peek(&self) -> Option<Key> {
-        self.keys.get(self.cursor..)?.iter().copied().find(|key| !key.is_marked())
+    pub(crate) fn peek_two(&self) -> [Option<Key>; 2] {
+        let mut others =
+            self.keys.get(self.cursor..).unwrap_or_default().iter().filter(|key| !key.is_marked()).copied();
+        [others.next(), others.next()]
     }
 
     /// Where [`Beam::pop`] goes on looking.

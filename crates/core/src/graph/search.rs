@@ -62,7 +62,7 @@ impl GraphView<'_> {
     ) -> Result<()> {
         self.begin(start, ef, scratch, &mut scored)?;
         while let Some(key) = scratch.beam.pop() {
-            self.expand(target, key, level, scratch, |key, _| scored(key));
+            self.expand(target, key, level, scratch, &mut scored, |_| ());
         }
         Ok(())
     }
@@ -84,9 +84,7 @@ impl GraphView<'_> {
                 break;
             }
             let mut has_changed = false;
-            self.expand(target, key, 0, scratch, |_, position| {
-                has_changed |= position.is_some_and(|position| position < k);
-            });
+            self.expand(target, key, 0, scratch, |_| (), |position| has_changed |= position < k);
             ending.expanded(has_changed);
         }
         scratch.beam.narrow(ef);
@@ -106,7 +104,8 @@ impl GraphView<'_> {
         Ok(())
     }
 
-    /// Looks at the neighbors of the node of `key` that were not met; `scored` is told of each, and of its place in the beam.
+    /// Looks at the neighbors of the node of `key` that were not met. `scored` is told of each, `inserted` of the place in the
+    /// beam of each that is taken in.
     #[inline]
     fn expand(
         &self,
@@ -114,10 +113,12 @@ impl GraphView<'_> {
         key: Key,
         level: usize,
         scratch: &mut Scratch,
-        mut scored: impl FnMut(Key, Option<usize>),
+        mut scored: impl FnMut(Key),
+        mut inserted: impl FnMut(usize),
     ) {
-        if let Some(next) = scratch.beam.peek().filter(|_| level == 0) {
-            self.base.prefetch(next.slot() as usize);
+        if level == 0 {
+            // The list of the second is asked for two rounds before it is read.
+            scratch.beam.peek_two().into_iter().flatten().for_each(|next| self.base.prefetch(next.slot() as usize));
         }
         let Some(list) = self.list(key.slot(), level) else {
             return;
@@ -129,12 +130,23 @@ impl GraphView<'_> {
             self.prefetch_next(scratch);
         }
         self.score_neighbors(target, scratch);
-        for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
+        let Scratch { beam, neighbors, distances, near, .. } = scratch;
+        // First those that may be taken in, without branches, which nobody could foresee.
+        let (bound, mut kept) = (beam.bound(), 0);
+        near.resize(neighbors.len(), Key::MAX);
+        for (&node, &distance) in neighbors.iter().zip(distances.iter()) {
             let key = Key::new(distance, node);
-            let position = scratch.beam.insert(key);
-            scored(key, position);
-            if level == 0 && position.is_some_and(|position| position < scratch.beam.cursor() + PREFETCH_WITHIN) {
-                self.base.prefetch(node as usize);
+            scored(key);
+            near[kept] = key;
+            kept += usize::from(key < bound);
+        }
+        for &key in &near[..kept] {
+            let Some(position) = beam.insert(key) else {
+                continue;
+            };
+            inserted(position);
+            if level == 0 && position < beam.cursor() + PREFETCH_WITHIN {
+                self.base.prefetch(key.slot() as usize);
             }
         }
     }
@@ -143,7 +155,7 @@ impl GraphView<'_> {
     #[inline]
     fn prefetch_next(&self, scratch: &mut Scratch) {
         let Scratch { beam, second, visited, .. } = scratch;
-        if let Some(next) = beam.peek() {
+        if let [Some(next), _] = beam.peek_two() {
             self.base.list(next.slot() as usize).read(second);
             visited.retain_unmet(second, self.limit());
             second.iter().for_each(|&node| self.points.prefetch(node));

@@ -2,6 +2,8 @@
 
 mod batch;
 mod compact;
+#[cfg(test)]
+mod curves;
 mod durable;
 mod efs;
 mod equals;
@@ -14,8 +16,6 @@ mod reader;
 mod scan;
 mod state;
 mod tail;
-#[cfg(test)]
-mod curves;
 #[cfg(test)]
 mod tests;
 mod verify;
