@@ -42,6 +42,13 @@ impl Beam {
         Some(position)
     }
 
+    /// Keeps the nearest `ef`.
+    pub(crate) fn narrow(&mut self, ef: usize) {
+        self.keys.truncate(ef);
+        self.capacity = ef;
+        self.cursor = self.cursor.min(self.keys.len());
+    }
+
     /// The nearest node that was not expanded, marking it as expanded.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Key> {
@@ -56,10 +63,12 @@ impl Beam {
         None
     }
 
-    /// What [`Beam::pop`] will return, if nothing nearer is inserted before.
+    /// What [`Beam::pop`] will return next and after that, if nothing nearer is inserted before.
     #[inline]
-    pub(crate) fn peek(&self) -> Option<Key> {
-        self.keys.get(self.cursor..)?.iter().copied().find(|key| !key.is_marked())
+    pub(crate) fn peek_two(&self) -> [Option<Key>; 2] {
+        let mut others =
+            self.keys.get(self.cursor..).unwrap_or_default().iter().filter(|key| !key.is_marked()).copied();
+        [others.next(), others.next()]
     }
 
     /// Where [`Beam::pop`] goes on looking.
@@ -112,5 +121,18 @@ mod tests {
         assert_eq!(beam.pop(), None);
         let slots: Vec<u32> = beam.keys().iter().map(|key| key.slot()).collect();
         assert_eq!(slots, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_beam_is_narrowed_to_the_nearest() {
+        let mut beam = Beam::default();
+        beam.reset(4, 5).unwrap();
+        (0..4).for_each(|slot| _ = beam.insert(Key::new(slot as f32, slot)));
+        (0..4).for_each(|_| _ = beam.pop());
+        beam.narrow(5);
+        assert!(!beam.is_full() && beam.keys().len() == 4);
+        beam.narrow(2);
+        let slots: Vec<u32> = beam.keys().iter().map(|key| key.slot()).collect();
+        assert!(beam.is_full() && slots == [0, 1] && beam.cursor() == 2);
     }
 }

@@ -7,6 +7,7 @@
 
 mod beam;
 mod bulk;
+mod ending;
 mod insert;
 mod links;
 mod points;
@@ -25,7 +26,7 @@ pub(crate) use links::{Link, list_bytes};
 pub(crate) use points::{PointPanels, Points, PointsView, Target, margin};
 pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use search::Accept;
-pub(crate) use survey::{DEFAULT_M, Survey};
+pub(crate) use survey::{DEFAULT_M, Survey, least_dimensionality};
 
 use crate::codes::Encoder;
 use crate::error::Result;

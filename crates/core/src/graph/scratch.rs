@@ -108,6 +108,8 @@ pub(crate) struct Scratch {
     pub(crate) neighbors: Vec<u32>,
     pub(crate) second: Vec<u32>,
     pub(crate) distances: Vec<f32>,
+    /// Those of them that a beam may take in.
+    pub(crate) near: Vec<Key>,
     /// Candidates for the links of a node or for an answer, and those that were chosen.
     pub(crate) keys: Vec<Key>,
     pub(crate) chosen: Vec<Key>,

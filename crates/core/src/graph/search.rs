@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::ending::Ending;
 use super::scratch::Scratch;
 use super::{Entry, GraphView, Target};
 use crate::error::{Error, Result};
@@ -59,6 +60,39 @@ impl GraphView<'_> {
         scratch: &mut Scratch,
         mut scored: impl FnMut(Key),
     ) -> Result<()> {
+        self.begin(start, ef, scratch, &mut scored)?;
+        while let Some(key) = scratch.beam.pop() {
+            self.expand(target, key, level, scratch, &mut scored, |_| ());
+        }
+        Ok(())
+    }
+
+    /// The nearest `ef` nodes on level 0 reachable from `start`, in `scratch.beam`, for whoever wants the nearest `k`: fewer
+    /// or more are expanded, as it seems to be of use (see [`super::ending`]). Distances must be squared Euclidean ones, or
+    /// grow as these do; `dimensions` are those that rows have at least, if that is known.
+    pub(crate) fn search_nearest(
+        &self,
+        target: Target<'_>,
+        start: Key,
+        (k, ef, dimensions): (usize, usize, Option<usize>),
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let mut ending = Ending::new(k, ef, dimensions);
+        self.begin(&[start], ending.capacity(), scratch, |_| ())?;
+        while let Some(key) = scratch.beam.pop() {
+            if ending.is_over(key, &scratch.beam) {
+                break;
+            }
+            let mut has_changed = false;
+            self.expand(target, key, 0, scratch, |_| (), |position| has_changed |= position < k);
+            ending.expanded(has_changed);
+        }
+        scratch.beam.narrow(ef);
+        Ok(())
+    }
+
+    /// Starts a search for `ef` nodes from `start`; `scored` is told of these.
+    fn begin(&self, start: &[Key], ef: usize, scratch: &mut Scratch, mut scored: impl FnMut(Key)) -> Result<()> {
         scratch.visited.reset(self.limit())?;
         scratch.beam.reset(ef, self.limit())?;
         for &key in start {
@@ -67,38 +101,61 @@ impl GraphView<'_> {
                 scratch.beam.insert(key);
             }
         }
-        let limit = self.limit();
-        while let Some(key) = scratch.beam.pop() {
-            if let Some(next) = scratch.beam.peek().filter(|_| level == 0) {
-                self.base.prefetch(next.slot() as usize);
-            }
-            let Some(list) = self.list(key.slot(), level) else {
+        Ok(())
+    }
+
+    /// Looks at the neighbors of the node of `key` that were not met. `scored` is told of each, `inserted` of the place in the
+    /// beam of each that is taken in.
+    #[inline]
+    fn expand(
+        &self,
+        target: Target<'_>,
+        key: Key,
+        level: usize,
+        scratch: &mut Scratch,
+        mut scored: impl FnMut(Key),
+        mut inserted: impl FnMut(usize),
+    ) {
+        if level == 0 {
+            // The list of the second is asked for two rounds before it is read.
+            scratch.beam.peek_two().into_iter().flatten().for_each(|next| self.base.prefetch(next.slot() as usize));
+        }
+        let Some(list) = self.list(key.slot(), level) else {
+            return;
+        };
+        list.read(&mut scratch.neighbors);
+        let Scratch { neighbors, visited, .. } = scratch;
+        visited.retain_new(neighbors, self.limit());
+        if level == 0 {
+            self.prefetch_next(scratch);
+        }
+        self.score_neighbors(target, scratch);
+        let Scratch { beam, neighbors, distances, near, .. } = scratch;
+        // First those that may be taken in, without branches, which nobody could foresee.
+        let (bound, mut kept) = (beam.bound(), 0);
+        near.resize(neighbors.len(), Key::MAX);
+        for (&node, &distance) in neighbors.iter().zip(distances.iter()) {
+            let key = Key::new(distance, node);
+            scored(key);
+            near[kept] = key;
+            kept += usize::from(key < bound);
+        }
+        for &key in &near[..kept] {
+            let Some(position) = beam.insert(key) else {
                 continue;
             };
-            list.read(&mut scratch.neighbors);
-            let Scratch { neighbors, visited, .. } = scratch;
-            visited.retain_new(neighbors, limit);
-            if level == 0 {
-                self.prefetch_next(scratch);
-            }
-            self.score_neighbors(target, scratch);
-            for (&node, &distance) in scratch.neighbors.iter().zip(&scratch.distances) {
-                let key = Key::new(distance, node);
-                scored(key);
-                let position = scratch.beam.insert(key);
-                if level == 0 && position.is_some_and(|position| position < scratch.beam.cursor() + PREFETCH_WITHIN) {
-                    self.base.prefetch(node as usize);
-                }
+            inserted(position);
+            if level == 0 && position < beam.cursor() + PREFETCH_WITHIN {
+                self.base.prefetch(key.slot() as usize);
             }
         }
-        Ok(())
     }
 
     /// Asks for the codes of those that the node which comes next leads to; its list was asked for before.
     #[inline]
     fn prefetch_next(&self, scratch: &mut Scratch) {
         let Scratch { beam, second, visited, .. } = scratch;
-        if let Some(next) = beam.peek() {
+        if let [Some(next), _] = beam.peek_two() {
             self.base.list(next.slot() as usize).read(second);
             visited.retain_unmet(second, self.limit());
             second.iter().for_each(|&node| self.points.prefetch(node));

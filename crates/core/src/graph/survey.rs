@@ -33,6 +33,11 @@ const TOLD_APART: usize = 95;
 /// anew by rows is twice what it returns.
 const WITHIN: (f64, f64) = (10.0, 15.0);
 
+/// The dimensionality that rows had at least for which a survey chose `m`.
+pub(crate) fn least_dimensionality(m: usize) -> usize {
+    DEGREES.iter().find(|&&(_, degree)| degree == m).map_or(0, |&(from, _)| from as usize)
+}
+
 /// What a survey found.
 pub(crate) struct Survey {
     /// The local intrinsic dimensionality.

@@ -162,7 +162,7 @@ impl Job {
         let request = inner.request(state, options, len, filter.as_deref(), None);
         let request = Request { cancelled: work.cancelled.as_deref(), ..request };
         let snapshot = state.snapshot();
-        let reader = Reader::new(state, &snapshot, request, inner.threshold());
+        let reader = Reader::new(state, &snapshot, request, &inner.options);
         let queries: Vec<Query<'_>> = queries.iter().map(|values| reader.rows().foreign(values)).collect();
         if reader.is_flat() {
             return scan::many(&reader, &queries);

@@ -16,7 +16,7 @@ use super::reader::{Reader, Request};
 use super::state::State;
 use crate::error::{Error, Result};
 use crate::flat;
-use crate::options::SearchOptions;
+use crate::options::{Options, SearchOptions};
 use crate::pools::{Pools, Turns};
 use crate::topk::TopK;
 use crate::vectors::{Padded, Query};
@@ -100,13 +100,13 @@ impl Inner {
         if migrated == 0 || is_current || state.measuring.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (state, pools, threshold) = (Arc::clone(&state), self.pools.clone(), self.threshold());
+        let (state, pools, options) = (Arc::clone(&state), self.pools.clone(), self.options.clone());
         let builder = thread::Builder::new().name("vicinal-recall".into());
         // Without a thread, or memory, the guess is what searches go by.
         let _ = builder.spawn(move || {
             crate::os::lower_thread_priority(crate::os::Priority::Background);
             let stopped = || state.is_abandoned();
-            if let Ok(efs) = measure(&state, &pools, threshold, pools.turns(&stopped)) {
+            if let Ok(efs) = measure(&state, &pools, &options, pools.turns(&stopped)) {
                 state.efs.store(Some(Arc::new(efs)));
             }
             state.measuring.store(false, Ordering::Release);
@@ -115,14 +115,14 @@ impl Inner {
 }
 
 /// Measures the table of the graph as it is now; `Cancelled` if it was stopped.
-fn measure(state: &State, pools: &Pools, threshold: usize, turns: Turns<'_>) -> Result<Efs> {
+fn measure(state: &State, pools: &Pools, options: &Options, turns: Turns<'_>) -> Result<Efs> {
     let migrated = state.migrated();
     let search = |query: Query<'_>, k: usize, ef: usize, excluded: Option<u32>| -> Result<TopK> {
         let _turn = turns.next().ok_or(Error::Cancelled)?;
         let (exact, max_distance) = (false, f32::INFINITY);
         let request = Request { k, ef, exact, max_distance, filter: None, excluded, cancelled: None };
         let snapshot = state.snapshot();
-        let reader = Reader::new(state, &snapshot, request, threshold);
+        let reader = Reader::new(state, &snapshot, request, options);
         state.scratches.with(|scratch| reader.nearest(query, scratch).map(|()| std::mem::take(&mut scratch.top)))
     };
     pools.build(|| {

@@ -2,6 +2,8 @@
 
 mod batch;
 mod compact;
+#[cfg(test)]
+mod curves;
 mod durable;
 mod efs;
 mod equals;

@@ -149,7 +149,7 @@ impl Inner {
         let filter = self.filter_slots(state, options, len)?;
         let request = self.request(state, options, len, filter.as_deref(), excluded);
         let snapshot = state.snapshot();
-        let reader = Reader::new(state, &snapshot, request, self.threshold());
+        let reader = Reader::new(state, &snapshot, request, &self.options);
         reader.nearest(reader.rows().foreign(query), scratch)
     }
 

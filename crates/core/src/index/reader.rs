@@ -8,9 +8,10 @@ use super::state::{Snapshot, State};
 use crate::bits::BitsView;
 use crate::error::{Error, Result};
 use crate::flat;
-use crate::graph::{Accept, Graph, GraphView, Scratch, Target, margin};
+use crate::graph::{Accept, Graph, GraphView, Scratch, Target, least_dimensionality, margin};
 use crate::ids::SlotSet;
 use crate::inverted::{InvertedFile, Wanted};
+use crate::options::{Metric, Options};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
@@ -85,12 +86,15 @@ pub(crate) struct Reader<'a> {
     inverted: Option<&'a InvertedFile>,
     /// Whether some slot is removed.
     has_removed: bool,
+    /// What a survey has found the rows to have at least.
+    dimensions: Option<usize>,
 }
 
 impl<'a> Reader<'a> {
-    /// `threshold` is the number of live rows from which on the graph answers.
-    pub(crate) fn new(state: &'a State, snapshot: &'a Snapshot, request: Request<'a>, threshold: usize) -> Self {
+    /// `options` are those of the index.
+    pub(crate) fn new(state: &'a State, snapshot: &'a Snapshot, request: Request<'a>, options: &Options) -> Self {
         let live = state.live();
+        let threshold = options.threshold.unwrap_or(usize::MAX);
         let graph = snapshot.graph.as_deref();
         // The graph's end first: all that it serves is published in the view that is taken after it.
         let migrated = graph.map_or(0, Graph::migrated);
@@ -98,12 +102,13 @@ impl<'a> Reader<'a> {
         let is_approximate = !request.exact && live >= threshold;
         let graph = graph.filter(|graph| is_approximate && request.ef.saturating_mul(2 * graph.m()) < live);
         let graph = graph.map(Graph::view);
+        let dimensions = graph.filter(|_| options.m.is_none()).map(|graph| least_dimensionality(graph.m()));
         let inverted = snapshot.inverted.as_deref().filter(|_| is_approximate);
         let migrated = if graph.is_some() { migrated } else { 0 };
         let removed = state.removed.view();
         let has_removed = live < rows.len();
         let leading = state.equals.has_groups().then(|| state.equals.leading());
-        Self { request, state, rows, removed, leading, graph, migrated, inverted, has_removed }
+        Self { request, state, rows, removed, leading, graph, migrated, inverted, has_removed, dimensions }
     }
 
     /// The nearest `k`, in `scratch.top`.
@@ -243,7 +248,7 @@ impl<'a> Reader<'a> {
         };
         let start = graph.descend(target, entry, 0, scratch);
         if filter.is_none() {
-            graph.search_level(target, &[start], 0, ef, scratch, |_| ())?;
+            self.search_unfiltered(graph, target, start, scratch)?;
             let is_clear = !self.has_removed || self.accepted(scratch) >= ef - ef / TOLERATED;
             let found = if is_clear { self.collect(graph, (query, target), scratch) } else { Found::TooFew };
             if found != Found::TooFew {
@@ -256,6 +261,25 @@ impl<'a> Reader<'a> {
         };
         let has_ended = graph.search_accepted(target, start, (ef, enough, budget), self, scratch)?;
         Ok(if has_ended { self.collect(graph, (query, target), scratch) } else { Found::TooFew })
+    }
+
+    /// The nearest `ef` nodes, whether they may be returned or not.
+    fn search_unfiltered(
+        &self,
+        graph: &GraphView<'_>,
+        target: Target<'_>,
+        start: Key,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Request { k, ef, excluded, .. } = self.request;
+        // Inner products do not say how many rows there are within one.
+        if self.rows.space().metric() == Metric::InnerProduct {
+            return graph.search_level(target, &[start], 0, ef, scratch, |_| ());
+        }
+        // Of those that are nearest, some may be removed.
+        let removed = if self.has_removed { k / TOLERATED + 1 } else { 0 };
+        let k = k.saturating_add(removed + usize::from(excluded.is_some())).min(ef);
+        graph.search_nearest(target, start, (k, ef, self.dimensions), scratch)
     }
 
     /// How many nodes of the beam may be returned.

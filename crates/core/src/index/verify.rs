@@ -137,7 +137,7 @@ impl Inner {
         let reader = |exact| {
             let (max_distance, cancelled) = (f32::INFINITY, work.cancelled.as_deref());
             let request = Request { k, ef, exact, max_distance, filter: None, excluded: None, cancelled };
-            Reader::new(state, &snapshot, request, self.threshold())
+            Reader::new(state, &snapshot, request, &self.options)
         };
         state.scratches.with(|scratch| {
             let searching = reader(false);
