@@ -20,6 +20,7 @@ use crate::distance::bytes::{ByteKernels, BytePanels, Least};
 use crate::error::Result;
 use crate::graph::{Scratch, margin};
 use crate::memory::room;
+use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
 
@@ -41,6 +42,13 @@ const PREFETCHED: usize = 16;
 
 /// Rows that find their leaders at once.
 const UNIT: usize = 8;
+
+/// Before it gives way to queries: rows that are summed, and rows that are sorted by list.
+const SUMMED_AT_ONCE: usize = 64;
+const SORTED_AT_ONCE: usize = 1 << 14;
+
+/// Lists that are merged before it does.
+const MERGED_AT_ONCE: usize = 16;
 
 /// Rows of a list that are scored together; whether anybody still wants the answer is asked before each.
 const SCORED_AT_ONCE: u32 = 1_024;
@@ -277,7 +285,7 @@ impl Run {
         let codes = Codes::new(leaders.codes.encoder().clone());
         codes.copy(given.view(Measure::Euclidean), &order)?;
         let mut slots = room("lists", order.len())?;
-        slots.extend(order.iter().map(|&position| unsorted[position as usize]));
+        slots.extend(giving_way(order.iter(), SORTED_AT_ONCE).map(|&position| unsorted[position as usize]));
         Ok(Self { codes, slots, bounds })
     }
 
@@ -287,7 +295,7 @@ impl Run {
         let lists = runs[0].bounds.len() - 1;
         let (mut places, mut slots, mut bounds) =
             (room("lists", rows)?, room("lists", rows)?, room("lists", lists + 1)?);
-        for list in 0..lists {
+        for list in giving_way(0..lists, MERGED_AT_ONCE) {
             bounds.push(slots.len() as u32);
             for (number, run) in runs.iter().enumerate() {
                 let positions = run.bounds[list]..run.bounds[list + 1];
@@ -323,13 +331,13 @@ fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Res
     let mut sums = room("lists", own.len() * dimensions)?;
     sums.resize(own.len() * dimensions, 0.0f64);
     let mut members = vec![0.0f64; own.len()];
-    for (&slot, &list) in samples.iter().zip(lists) {
+    for (&slot, &list) in giving_way(samples.iter().zip(lists), SUMMED_AT_ONCE) {
         let sums = sums[list as usize * dimensions..][..dimensions].iter_mut();
         sums.zip(rows.given(slot, &mut buffer)).for_each(|(sum, &value)| *sum += f64::from(value));
         members[list as usize] += 1.0;
     }
     let mut means = room("lists", own.len() * dimensions)?;
-    for ((sums, &members), &own) in sums.chunks(dimensions).zip(&members).zip(own) {
+    for ((sums, &members), &own) in giving_way(sums.chunks(dimensions).zip(&members).zip(own), SUMMED_AT_ONCE) {
         let mean = sums.iter().map(|sum| (sum / members) as f32);
         if members > 0.0 && mean.clone().any(|value| value != 0.0) {
             means.extend(mean);
@@ -349,6 +357,7 @@ fn nearest(codes: &Codes, columns: &BytePanels) -> Result<Vec<u32>> {
     units.for_each_init(
         || (vec![0.0; UNIT * width], Least::default()),
         |(distances, least), (unit, nearest)| {
+            give_way();
             let mut positions = [0; UNIT];
             positions.iter_mut().zip(unit as u32 * UNIT as u32..).for_each(|(place, position)| *place = position);
             let distances = &mut distances[..nearest.len() * width];
@@ -364,12 +373,12 @@ fn nearest(codes: &Codes, columns: &BytePanels) -> Result<Vec<u32>> {
 /// The positions of `lists` by list, and where each of `count` lists begins and the last one ends.
 fn sorted(lists: &[u32], count: usize) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut bounds = vec![0; count + 1];
-    lists.iter().for_each(|&list| bounds[list as usize + 1] += 1);
+    giving_way(lists.iter(), SORTED_AT_ONCE).for_each(|&list| bounds[list as usize + 1] += 1);
     (0..count).for_each(|list| bounds[list + 1] += bounds[list]);
     let mut order = room("lists", lists.len())?;
     order.resize(lists.len(), 0);
     let mut places = bounds.clone();
-    for (position, &list) in (0..).zip(lists) {
+    for (position, &list) in giving_way((0..).zip(lists), SORTED_AT_ONCE) {
         let place = &mut places[list as usize];
         order[*place as usize] = position;
         *place += 1;

@@ -1,8 +1,9 @@
 //! The threads: some that build, at a lower priority, some that answer queries, and the gate at which the former give
 //! way to the latter.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
+use std::iter::Inspect;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -68,7 +69,7 @@ impl Pools {
     /// made for it, since those that build would come to it late. Beside queries it gets one.
     pub(crate) fn write<R: Send>(&self, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
         let threads = if self.gate.is_in_use() { 1 } else { self.threads };
-        parallel("write", threads, |_| crate::os::lower_thread_priority(Priority::Write))?.install(work)
+        parallel("write", threads, Priority::Write, &self.gate)?.install(work)
     }
 
     /// To be called every some tens of microseconds by long work that takes no turns: see [`Gate::give_way`].
@@ -87,9 +88,10 @@ impl Pools {
     }
 
     fn start(threads: usize) -> Result<Arc<Self>> {
-        let build = parallel("build", threads, |_| crate::os::lower_thread_priority(Priority::Background))?;
+        let gate = Arc::new(Gate::new(cores()));
+        let build = parallel("build", threads, Priority::Background, &gate)?;
         let queries = Arc::new(QueryQueue::default());
-        let pools = Self { threads, build, queries: queries.clone(), gate: Arc::new(Gate::new(cores())) };
+        let pools = Self { threads, build, queries: queries.clone(), gate };
         for index in 0..threads {
             let queries = queries.clone();
             let builder = thread::Builder::new().name(format!("vicinal-query-{index}"));
@@ -99,8 +101,15 @@ impl Pools {
     }
 }
 
-/// Threads for rayon's parallel iterators.
-fn parallel(name: &'static str, threads: usize, start: fn(usize)) -> Result<rayon::ThreadPool> {
+/// Threads for rayon's parallel iterators, which give way at `gate`.
+fn parallel(name: &'static str, threads: usize, priority: Priority, gate: &Arc<Gate>) -> Result<rayon::ThreadPool> {
+    let gate = gate.clone();
+    let start = move |_| {
+        crate::os::lower_thread_priority(priority);
+        GATE.with(|own| {
+            own.get_or_init(|| gate.clone());
+        });
+    };
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(start);
     let builder = builder.thread_name(move |index| format!("vicinal-{name}-{index}"));
     builder.build().map_err(Error::thread)
@@ -120,6 +129,31 @@ type Task = Box<dyn FnOnce() + Send>;
 
 thread_local! {
     static IS_QUERY_THREAD: Cell<bool> = const { Cell::new(false) };
+    /// Where a thread that builds or writes gives way.
+    static GATE: OnceCell<Arc<Gate>> = const { OnceCell::new() };
+}
+
+/// To be called about every hundred microseconds by all work that runs on the threads of a pool, also where it has a turn:
+/// see [`Gate::give_way`]. Elsewhere it does nothing.
+#[inline]
+pub(crate) fn give_way() {
+    GATE.with(|gate| {
+        if let Some(gate) = gate.get() {
+            gate.give_way();
+        }
+    });
+}
+
+/// `items`, which gives way before every `unit` of them.
+pub(crate) fn giving_way<I: Iterator>(items: I, unit: usize) -> Inspect<I, impl FnMut(&I::Item) + Clone> {
+    let mut left = 0;
+    items.inspect(move |_| {
+        if left == 0 {
+            give_way();
+            left = unit;
+        }
+        left -= 1;
+    })
 }
 
 /// Tasks for the query threads.

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::elements::{Shared, Zeroed};
 use crate::error::{Error, Result};
 use crate::os::Zeros;
+use crate::pools::give_way;
 use crate::storage::MappedSection;
 
 /// Blocks start at multiples of this, if their size is one.
@@ -27,6 +28,8 @@ const MAX_SPARE_BYTES: usize = 64 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 /// Blocks that one task writes at least.
 const FILLED_AT_ONCE: usize = 64;
+/// Bytes that a task writes before it gives way to queries: to make those of codes takes some tens of microseconds.
+const BYTES_AT_ONCE: usize = 1 << 15;
 
 pub(crate) struct Blocks<T: Zeroed> {
     what: &'static str,
@@ -311,7 +314,11 @@ impl<T: Zeroed + Copy> Writer<'_, T> {
         let (first, count) = (self.growth.written, items.len());
         self.reserve(count)?;
         let view = self.store.view_of(first + count);
+        let unit = (BYTES_AT_ONCE / (stride * size_of::<T>())).max(1);
         items.enumerate().with_min_len(FILLED_AT_ONCE).for_each(|(position, item)| {
+            if position.is_multiple_of(unit) {
+                give_way();
+            }
             let index = first + position;
             let chunk = view.chunks[index >> shift].load(Ordering::Relaxed);
             let offset = (index & ((1 << shift) - 1)) * stride;

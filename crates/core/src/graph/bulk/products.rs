@@ -3,7 +3,7 @@
 use crate::distance::bytes::{ByteKernels, COLUMNS, Least, MOST_POSITIONS, Near};
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
-use crate::pools::Turns;
+use crate::pools::{Turns, giving_way};
 use crate::topk::Key;
 
 /// Rows a tile: as many as are summed in registers, so that their distances stay in the first-level cache.
@@ -84,7 +84,7 @@ impl Products for Cpu {
             let Some(_turn) = turns.next() else {
                 return Ok(false);
             };
-            for (block, rows) in rows.chunks(ROWS).enumerate() {
+            for (block, rows) in giving_way(rows.chunks(ROWS).enumerate(), 1) {
                 self.distances.resize(rows.len() * width, 0.0);
                 points.tile(rows, &self.panels, &mut self.distances);
                 for (row, _) in rows.iter().enumerate() {

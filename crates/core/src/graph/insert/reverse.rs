@@ -6,7 +6,11 @@ use super::{Choice, Insertion};
 use crate::graph::GraphView;
 use crate::graph::links::Link;
 use crate::graph::scratch::Scratch;
+use crate::pools::giving_way;
 use crate::topk::Key;
+
+/// Choices whose edges are turned round before it gives way to queries.
+const OFFERED_AT_ONCE: usize = 512;
 
 /// A link that `target` is offered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +25,7 @@ struct Offer {
 impl Insertion<'_> {
     /// Turns the edges of `choices` round, groups them by target and updates each target once.
     pub(super) fn write_reverse(&self, views: &[GraphView<'_>], choices: &[Choice]) {
-        let mut offers: Vec<Offer> = choices.iter().flat_map(offers_of).collect();
+        let mut offers: Vec<Offer> = giving_way(choices.iter(), OFFERED_AT_ONCE).flat_map(offers_of).collect();
         offers.par_sort_unstable();
         let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
         groups.par_iter().for_each(|group| {
