@@ -19,7 +19,7 @@ use crate::codes::{Codes, CodesView, Encoder, Measure, Weights};
 use crate::distance::bytes::{ByteKernels, BytePanels, Least};
 use crate::error::Result;
 use crate::graph::{Scratch, margin};
-use crate::memory::room;
+use crate::memory::{filled, room};
 use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
 use crate::vectors::{Query, RowsView};
@@ -45,10 +45,10 @@ const UNIT: usize = 8;
 
 /// Before it gives way to queries: rows that are summed, and rows that are sorted by list.
 const SUMMED_AT_ONCE: usize = 64;
-const SORTED_AT_ONCE: usize = 1 << 14;
+const SORTED_AT_ONCE: usize = 1 << 13;
 
 /// Lists that are merged before it does.
-const MERGED_AT_ONCE: usize = 16;
+const MERGED_AT_ONCE: usize = 4;
 
 /// Rows of a list that are scored together; whether anybody still wants the answer is asked before each.
 const SCORED_AT_ONCE: u32 = 1_024;
@@ -328,8 +328,7 @@ fn merge_last(runs: &mut Vec<Arc<Run>>) -> Result<()> {
 /// their middle.
 fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Result<Vec<f32>> {
     let (dimensions, mut buffer) = (rows.space().dimensions(), Vec::new());
-    let mut sums = room("lists", own.len() * dimensions)?;
-    sums.resize(own.len() * dimensions, 0.0f64);
+    let mut sums = filled("lists", own.len() * dimensions, || 0.0f64)?;
     let mut members = vec![0.0f64; own.len()];
     for (&slot, &list) in giving_way(samples.iter().zip(lists), SUMMED_AT_ONCE) {
         let sums = sums[list as usize * dimensions..][..dimensions].iter_mut();
@@ -351,8 +350,7 @@ fn means(rows: RowsView<'_>, samples: &[u32], lists: &[u32], own: &[u32]) -> Res
 /// The nearest of the packed columns to each of `codes`.
 fn nearest(codes: &Codes, columns: &BytePanels) -> Result<Vec<u32>> {
     let (view, kernels, width) = (codes.view(Measure::Euclidean), ByteKernels::get(), columns.width());
-    let mut nearest = room("lists", codes.len())?;
-    nearest.resize(codes.len(), 0);
+    let mut nearest = filled("lists", codes.len(), || 0)?;
     let units = nearest.par_chunks_mut(UNIT).enumerate();
     units.for_each_init(
         || (vec![0.0; UNIT * width], Least::default()),
@@ -375,8 +373,7 @@ fn sorted(lists: &[u32], count: usize) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut bounds = vec![0; count + 1];
     giving_way(lists.iter(), SORTED_AT_ONCE).for_each(|&list| bounds[list as usize + 1] += 1);
     (0..count).for_each(|list| bounds[list + 1] += bounds[list]);
-    let mut order = room("lists", lists.len())?;
-    order.resize(lists.len(), 0);
+    let mut order = filled("lists", lists.len(), || 0)?;
     let mut places = bounds.clone();
     for (position, &list) in giving_way((0..).zip(lists), SORTED_AT_ONCE) {
         let place = &mut places[list as usize];
@@ -448,6 +445,32 @@ mod tests {
             let found: Vec<u32> = scratch.beam.keys().iter().map(|key| key.slot()).collect();
             assert!(expected[..10].iter().all(|key| found.contains(&key.slot())), "steps of {step}");
         }
+    }
+
+    #[test]
+    fn listing_gives_way_to_queries() {
+        let (count, pools) = (20_000, Pools::new(Some(1)).unwrap());
+        let all = rows(count);
+        let (rows, slots) = (all.view(), numbered(0..count).unwrap());
+        // Runs `work` on all rows, and asserts that it gave way before every `most` of them.
+        let check = |name: &str, most: usize, work: &(dyn Fn() + Sync)| {
+            let before = pools.offers();
+            pools.build(work);
+            let offers = pools.offers() - before;
+            assert!(offers >= count / most, "{name} gave way {offers} times");
+        };
+        check("training", 8 * 32, &|| drop(Encoder::train(rows, Metric::L2, count)));
+        let encoder = Encoder::train(rows, Metric::L2, count);
+        let (codes, mut panels) = (Codes::new(encoder.clone()), BytePanels::default());
+        pools.build(|| codes.encode(rows, &slots)).unwrap();
+        codes.view(Measure::Euclidean).pack(&slots[..100], &mut panels).unwrap();
+        check("looking for leaders", UNIT, &|| drop(nearest(&codes, &panels)));
+        let lists = pools.build(|| nearest(&codes, &panels)).unwrap();
+        check("the means", 64, &|| drop(means(rows, &slots, &lists, &slots[..100])));
+        check("sorting", 1 << 12, &|| drop(sorted(&lists, 100)));
+        let file = file(rows, count - 100);
+        let count_of_lists = file.leaders.codes.len();
+        check("merging", 4 * count / count_of_lists, &|| drop(Run::merged(&file.runs)));
     }
 
     #[test]

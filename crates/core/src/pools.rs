@@ -77,6 +77,12 @@ impl Pools {
         self.gate.give_way();
     }
 
+    /// How often work on these threads gave way, whether there were queries or not.
+    #[cfg(test)]
+    pub(crate) fn offers(&self) -> usize {
+        self.gate.offers.load(Ordering::Relaxed)
+    }
+
     /// Queues `task` for the query threads: first in, first out.
     pub(crate) fn spawn_query(&self, task: impl FnOnce() + Send + 'static) {
         // From here on, so that there is a core for it when its thread has woken up.
@@ -216,6 +222,8 @@ pub(crate) struct Gate {
     start: Instant,
     /// Until when a core is left free, in microseconds after `start`.
     linger_until: AtomicU64,
+    #[cfg(test)]
+    offers: AtomicUsize,
 }
 
 /// A query that is queued or runs, until dropped.
@@ -248,6 +256,8 @@ impl Gate {
             turns: AtomicUsize::new(0),
             start: Instant::now(),
             linger_until: AtomicU64::new(0),
+            #[cfg(test)]
+            offers: AtomicUsize::new(0),
         }
     }
 
@@ -266,6 +276,8 @@ impl Gate {
     /// such as a query's or the one that waits for its answer, wait up to the next tick for one that computes, whatever
     /// their priorities, unless that one offers the core itself.
     fn give_way(&self) {
+        #[cfg(test)]
+        self.offers.fetch_add(1, Ordering::Relaxed);
         if self.is_in_use() {
             thread::yield_now();
         }

@@ -18,7 +18,7 @@ pub(crate) use whole::WholeView;
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Near, PREFETCHED, TileRow};
 use crate::error::Result;
-use crate::memory::room;
+use crate::memory::filled;
 use crate::options::Metric;
 use crate::pools::give_way;
 use crate::storage::MappedSection;
@@ -31,7 +31,7 @@ pub(crate) const GROUP: usize = 64;
 const ROWS: usize = 8;
 
 /// Codes that are packed before it gives way to queries.
-const PACKED_AT_ONCE: usize = 16 * COLUMNS;
+const PACKED_AT_ONCE: usize = 4 * COLUMNS;
 
 /// What lies between two distances must be so many times the deviation of what codes are off by.
 const CLEAR: f32 = 2.0;
@@ -123,8 +123,7 @@ impl Codes {
     }
 
     fn append(&self, count: usize, write: impl Fn(usize, &mut [u8]) -> Scalars + Sync) -> Result<()> {
-        let mut all = room("codes", count)?;
-        all.resize(count, Scalars::default());
+        let mut all = filled("codes", count, Scalars::default)?;
         let (mut codes, mut scalars) = (self.codes.writer(), self.scalars.writer());
         codes.extend(all.par_iter_mut().enumerate(), |(position, scalars), code| *scalars = write(position, code))?;
         let stride = self.scalars.stride();

@@ -260,7 +260,9 @@ impl Inner {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let Some((m, encoder, _)) = self.plan_graph(state, (&self.pools.build(|| state.leaders(0..end))?, end), turns) else {
+                let Some((m, encoder, _)) =
+                    self.plan_graph(state, (&self.pools.build(|| state.leaders(0..end))?, end), turns)
+                else {
                     return Ok(());
                 };
                 let graph = Arc::new(Graph::new(m, self.options.seed, state.shelf.share(), encoder));

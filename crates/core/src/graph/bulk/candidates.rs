@@ -34,7 +34,8 @@ impl Table {
     pub(super) fn of_all_pairs(nodes: usize) -> Result<Self> {
         let table = Self::new(nodes, nodes)?;
         let view = table.view();
-        giving_way(0..nodes as u32, SET_AT_ONCE).for_each(|node| view.set(node, (0..nodes as u32).filter(|&other| other != node)));
+        giving_way(0..nodes as u32, SET_AT_ONCE)
+            .for_each(|node| view.set(node, (0..nodes as u32).filter(|&other| other != node)));
         Ok(table)
     }
 

@@ -22,7 +22,7 @@ const NODES_AT_ONCE: usize = 32;
 const GIVING_WAY_AFTER: usize = 4;
 
 /// Nodes whose links are counted, or turned round, before it gives way.
-const TURNED_AT_ONCE: usize = 512;
+const TURNED_AT_ONCE: usize = 32;
 
 /// Counts that are summed before it does.
 const SUMMED_AT_ONCE: usize = 1 << 15;
@@ -31,7 +31,7 @@ const SUMMED_AT_ONCE: usize = 1 << 15;
 const NODES_A_REPORT: usize = 128 * NODES_AT_ONCE;
 
 /// Who leads to each node.
-struct Incoming {
+pub(super) struct Incoming {
     /// Those of node `i` are `sources[ends[i - 1]..ends[i]]`.
     ends: Vec<AtomicU32>,
     sources: Vec<AtomicU32>,
@@ -155,7 +155,7 @@ fn keep_distinct(nodes: &mut Vec<u32>, table: &mut Vec<u32>) {
 }
 
 impl Incoming {
-    fn of(table: TableView<'_>) -> Result<Self> {
+    pub(super) fn of(table: TableView<'_>) -> Result<Self> {
         let nodes = table.nodes();
         let ends = atomics(nodes)?;
         let each = |work: &(dyn Fn(u32) + Sync)| {

@@ -15,7 +15,7 @@ use super::{Bulk, atomics, tree};
 use crate::error::Result;
 use crate::graph::links::Link;
 use crate::graph::{Entry, Graph, GraphView, Scratch, Target};
-use crate::memory::room;
+use crate::memory::{filled, room};
 use crate::pools::giving_way;
 use crate::topk::Key;
 
@@ -37,7 +37,7 @@ const SOUGHT_AT_ONCE: usize = 4;
 const ASKED_AT_ONCE: usize = 256;
 
 /// Before it gives way to queries: nodes that are passed by, and misses that are mended.
-const PASSED_AT_ONCE: usize = 1 << 15;
+const PASSED_AT_ONCE: usize = 1 << 14;
 const MENDED_AT_ONCE: usize = 64;
 
 /// A search that ended far from its node.
@@ -113,7 +113,7 @@ impl Mender<'_> {
             let Some(_turn) = self.bulk.turns.next() else {
                 return Ok(false);
             };
-            for (&stray, end) in strays.iter().zip(ends) {
+            for (&stray, end) in giving_way(strays.iter().zip(ends), 1) {
                 let points = self.view.points();
                 let missed = |target: Target<'_>, scratch: &mut Scratch| self.end(stray, target, level, scratch);
                 let found = self.bulk.scratches.with_target(&points, stray, missed)?;
@@ -125,7 +125,8 @@ impl Mender<'_> {
             return Ok(None);
         }
         let ends = ends.iter().map(|end| end.load(Ordering::Relaxed).checked_sub(1));
-        let missed = giving_way(strays.iter().zip(ends), PASSED_AT_ONCE).filter_map(|(&stray, end)| Some((stray, end?)));
+        let missed =
+            giving_way(strays.iter().zip(ends), PASSED_AT_ONCE).filter_map(|(&stray, end)| Some((stray, end?)));
         let mut buffer = Default::default();
         let points = self.view.points();
         let key = |(stray, end)| Miss { end, stray: points.key(points.target(end, &mut buffer), stray) };
@@ -186,8 +187,7 @@ impl Mender<'_> {
         let is_near = |node: u32| {
             is_above(node) || links(node).any(is_above) || links(node).any(|near| links(near).any(is_above))
         };
-        let mut are_far = room("links", nodes.len())?;
-        are_far.resize(nodes.len(), false);
+        let mut are_far = filled("links", nodes.len(), || false)?;
         let units = nodes.par_chunks(ASKED_AT_ONCE).zip(are_far.par_chunks_mut(ASKED_AT_ONCE));
         let is_done = units.map(|(nodes, are_far)| {
             let Some(_turn) = self.bulk.turns.next() else {
@@ -199,7 +199,9 @@ impl Mender<'_> {
         if !is_done.reduce(|| true, |a, b| a && b) {
             return Ok(None);
         }
-        let far = giving_way(nodes.iter().zip(&are_far), PASSED_AT_ONCE).filter(|&(_, &is_far)| is_far).map(|(&node, _)| node);
+        let far = giving_way(nodes.iter().zip(&are_far), PASSED_AT_ONCE)
+            .filter(|&(_, &is_far)| is_far)
+            .map(|(&node, _)| node);
         collected(far.clone().count(), far).map(Some)
     }
 }

@@ -29,7 +29,7 @@ use super::links::Link;
 use super::{Entry, Graph, GraphView, Points, PointsView, ScratchPool, nodes_by_level};
 use crate::codes::Encoder;
 use crate::error::Result;
-use crate::memory::room;
+use crate::memory::{filled, room};
 use crate::pools::{Pools, Turns, giving_way};
 use crate::topk::Key;
 use crate::vectors::Rows;
@@ -134,7 +134,8 @@ impl Bulk<'_> {
         let raised = || nodes().filter(|&(_, &level)| level > 0).map(|(node, _)| node);
         let mut members: Vec<u32> = room("nodes", raised().count())?;
         members.extend(raised());
-        giving_way(members.iter(), RAISED_AT_ONCE).try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
+        giving_way(members.iter(), RAISED_AT_ONCE)
+            .try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
         let mut top = Entry { node: 0, level: 0 };
         while let Some(&first) = members.first() {
             top = Entry { node: first, level: top.level + 1 };
@@ -184,9 +185,7 @@ impl Bulk<'_> {
 
 /// `count` zeros.
 fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
-    let mut atomics = room("nodes", count)?;
-    atomics.resize_with(count, || AtomicU32::new(0));
-    Ok(atomics)
+    filled("nodes", count, || AtomicU32::new(0))
 }
 
 /// Writes the list of `node` on `level`.

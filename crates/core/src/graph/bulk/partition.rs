@@ -11,7 +11,7 @@ use super::products::{Cpu, Products};
 use super::{Bulk, atomics};
 use crate::error::Result;
 use crate::graph::PointsView;
-use crate::memory::room;
+use crate::memory::{filled, room};
 use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
 use crate::work::Phase;
@@ -23,8 +23,11 @@ const ASSIGNED_AT_ONCE: usize = 2_048;
 const MOST_LEADERS: usize = 1_024;
 
 /// Before it gives way to queries: numbers that are looked at one after the other, and nodes that are moved.
-const NUMBERS_AT_ONCE: usize = 1 << 15;
-const MOVED_AT_ONCE: usize = 2_048;
+const NUMBERS_AT_ONCE: usize = 1 << 13;
+const MOVED_AT_ONCE: usize = 1_024;
+
+/// Leaders whose nodes are put one after the other before it does.
+const GROUPS_AT_ONCE: usize = 8;
 
 /// Which leaders each node goes to.
 pub(super) struct Partition {
@@ -134,7 +137,7 @@ impl Partition {
     pub(super) fn order(&self) -> Result<Vec<u32>> {
         let groups = self.grouped(self.fanout)?;
         let mut memberships = room("nodes", self.nearest.len() / self.fanout)?;
-        groups.iter().for_each(|group| memberships.extend_from_slice(group));
+        giving_way(groups.iter(), GROUPS_AT_ONCE).for_each(|group| memberships.extend_from_slice(group));
         memberships.par_chunks_mut(NUMBERS_AT_ONCE).for_each(|memberships| {
             give_way();
             memberships.iter_mut().for_each(|membership| *membership /= self.fanout as u32);
@@ -167,8 +170,7 @@ impl Partition {
     /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
     pub(super) fn reordered(&self, order: &[u32]) -> Result<Self> {
         let fanout = self.fanout;
-        let mut nearest = room("nodes", self.nearest.len())?;
-        nearest.resize(self.nearest.len(), 0);
+        let mut nearest = filled("nodes", self.nearest.len(), || 0)?;
         let blocks = nearest.par_chunks_mut(MOVED_AT_ONCE * fanout).zip(order.par_chunks(MOVED_AT_ONCE));
         blocks.for_each(|(nearest, order)| {
             give_way();

@@ -12,6 +12,9 @@ const ROWS: usize = 8;
 /// Rows a work unit, of some ten microseconds.
 const UNIT: usize = 4 * ROWS;
 
+/// Rows that are told what they have found before it gives way to queries.
+const VISITED_AT_ONCE: usize = 128;
+
 /// The most neighbors a row.
 pub(super) const MOST: usize = COLUMNS;
 
@@ -133,7 +136,7 @@ impl Products for Cpu {
             points.near(nodes, &self.panels, panel, &mut self.near);
         }
         let mut near = [0; MOST];
-        for position in 0..nodes.len() {
+        for position in giving_way(0..nodes.len(), VISITED_AT_ONCE) {
             let found = self.near.of(position, nodes.len());
             let count = near.iter_mut().zip(found).map(|(near, found)| *near = found).count();
             visit(position, &near[..count]);

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::GraphView;
 use crate::graph::links::{Link, List};
 use crate::graph::scratch::Visited;
-use crate::memory::room;
+use crate::memory::{filled, room};
 use crate::pools::{give_way, giving_way};
 
 /// Stands for no node.
@@ -18,7 +18,7 @@ const NONE: u32 = u32::MAX;
 const AHEAD: usize = 8;
 
 /// Nodes that have their turn before it gives way to queries.
-const TIED_AT_ONCE: usize = 512;
+const TIED_AT_ONCE: usize = 256;
 
 /// Ties all of `nodes` nodes together.
 pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) -> Result<()> {
@@ -28,13 +28,12 @@ pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) -> Result<()> {
     let mut tree = Tree {
         view,
         most: (view.m / 2).max(2),
-        kept: room("links", nodes)?,
+        kept: filled("links", nodes, || 0)?,
         tied: Visited::default(),
         queue: room("links", nodes)?,
         next: 0,
         walk: Walk::default(),
     };
-    tree.kept.resize(nodes, 0);
     tree.tied.reset(nodes)?;
     tree.enter(root, NONE);
     tree.spread();
