@@ -22,7 +22,7 @@ const NODES_AT_ONCE: usize = 32;
 const GIVING_WAY_AFTER: usize = 4;
 
 /// Nodes whose links are counted, or turned round, before it gives way.
-const TURNED_AT_ONCE: usize = 32;
+const TURNED_AT_ONCE: usize = 16;
 
 /// Counts that are summed before it does.
 const SUMMED_AT_ONCE: usize = 1 << 15;

@@ -5,13 +5,13 @@ use rayon::prelude::*;
 use super::Insertion;
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView, Scratch, Target};
-use crate::pools::give_way;
+use crate::pools::{give_way, giving_way};
 use crate::topk::{Key, TopK};
 
 /// Rows a work unit: enough that the columns pay for coming into the cache; 100 µs at a thousand of them.
 const ROWS: usize = 32;
 
-/// Rows after which it gives way to queries.
+/// Rows of a work unit after which it gives way to queries.
 const TILED: usize = 8;
 
 /// Columns that are skipped together when none is near enough.
@@ -46,8 +46,7 @@ impl Insertion<'_> {
                     give_way();
                     points.tile(block, &panels, distances);
                 }
-                give_way();
-                let rows = scratch.distances.chunks(width).enumerate();
+                let rows = giving_way(scratch.distances.chunks(width).enumerate(), TILED);
                 rows.map(|(row, distances)| select(distances, nodes, unit * ROWS + row, keep, &mut scratch.top))
                     .collect()
             };

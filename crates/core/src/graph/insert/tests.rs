@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::reverse::by_target;
 use super::{Batch, Choice, Insertion, tree};
 use crate::codes::Encoder;
 use crate::graph::{Graph, ScratchPool};
@@ -107,5 +108,6 @@ fn what_takes_no_turns_gives_way_to_queries() {
     check("planting", 32, &|choices| scratches.with(|scratch| tree::plant(&views[0], choices, scratch)));
     check("writing lists", 1, &|choices| insertion.write_own(&views[0], choices));
     // With the turns: one for each work unit.
-    check("products", 8, &|_| drop(insertion.nearest_within(views[0].points(), &nodes, 20)));
+    check("products", 4, &|_| drop(insertion.nearest_within(views[0].points(), &nodes, 20)));
+    check("sorting edges", 64, &|choices| drop(by_target(choices)));
 }
