@@ -1,6 +1,10 @@
 //! Memory that grows with the number of rows: asked for before it is used, and refused as an error.
 
 use crate::error::{Error, Result};
+use crate::pools::give_way;
+
+/// Bytes that are filled before it gives way to queries. The system zeroes them first, when they are touched.
+const FILLED_AT_ONCE: usize = 1 << 17;
 
 /// An empty vector with room for `count` elements; `what` names them in the error.
 pub(crate) fn room<T>(what: &'static str, count: usize) -> Result<Vec<T>> {
@@ -8,6 +12,16 @@ pub(crate) fn room<T>(what: &'static str, count: usize) -> Result<Vec<T>> {
     let refused = |_| Error::OutOfMemory { what, bytes: count.saturating_mul(size_of::<T>()) };
     room.try_reserve_exact(count).map_err(refused)?;
     Ok(room)
+}
+
+/// `count` elements that `make` makes. Gives way to queries on the threads of a pool.
+pub(crate) fn filled<T>(what: &'static str, count: usize, make: impl Fn() -> T) -> Result<Vec<T>> {
+    let (mut filled, unit) = (room(what, count)?, FILLED_AT_ONCE / size_of::<T>());
+    while filled.len() < count {
+        give_way();
+        filled.resize_with(count.min(filled.len() + unit), &make);
+    }
+    Ok(filled)
 }
 
 /// Whether so much could be had now: for who asks for it without a way to hear that it was refused.

@@ -3,6 +3,7 @@
 use crate::distance::bytes::{BIAS, LINE};
 use crate::distance::naive;
 use crate::options::Metric;
+use crate::pools::giving_way;
 use crate::vectors::RowsView;
 
 /// The largest number in a code.
@@ -10,6 +11,9 @@ const MOST: f64 = 127.0;
 
 /// Rows whose mean becomes the center.
 const SAMPLES: usize = 4_096;
+
+/// Rows that are looked at before it gives way to queries.
+const SAMPLED_AT_ONCE: usize = 32;
 
 /// How rows become codes: moved so that `center` is the origin (under cosine brought to length 1 before), and scaled,
 /// each row by itself, so that its largest value becomes ±127.
@@ -37,12 +41,13 @@ pub(crate) struct Scalars {
 }
 
 impl Encoder {
-    /// For rows like those below `len`.
+    /// For rows like those below `len`. Gives way to queries on the threads of a pool.
     pub(crate) fn train(rows: RowsView<'_>, metric: Metric, len: usize) -> Self {
         let step = (len / SAMPLES).max(1);
         let mut sums = vec![0.0f64; rows.space().dimensions()];
         let (mut count, mut buffer) = (0.0, Vec::new());
-        for slot in (0..len).step_by(step) {
+        let sampled = || giving_way((0..len).step_by(step), SAMPLED_AT_ONCE);
+        for slot in sampled() {
             let values = rows.given(slot as u32, &mut buffer);
             let factor = factor(metric, values);
             sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value) * factor);
@@ -51,7 +56,7 @@ impl Encoder {
         let center = sums.into_iter().map(|sum| if count > 0.0 { (sum / count) as f32 } else { 0.0 });
         let mut encoder = Self { metric, center: center.collect(), unit: 1.0 };
         let largest = |slot: usize| encoder.largest(rows.given(slot as u32, &mut buffer)).log2();
-        let exponents = (0..len).step_by(step).map(largest).filter(|exponent| exponent.is_finite());
+        let exponents = sampled().map(largest).filter(|exponent| exponent.is_finite());
         let (sum, count) = exponents.fold((0.0, 0.0), |(sum, count), exponent| (sum + exponent, count + 1.0));
         encoder.unit = if count > 0.0 { (sum / count).round().exp2() } else { 1.0 };
         encoder

@@ -18,8 +18,9 @@ pub(crate) use whole::WholeView;
 
 use crate::distance::bytes::{BIAS, ByteKernels, BytePanels, COLUMNS, Column, LINE, Near, PREFETCHED, TileRow};
 use crate::error::Result;
-use crate::memory::room;
+use crate::memory::filled;
 use crate::options::Metric;
+use crate::pools::give_way;
 use crate::storage::MappedSection;
 use crate::vectors::{Blocks, Padded, RowsView, View};
 
@@ -28,6 +29,9 @@ pub(crate) const GROUP: usize = 64;
 
 /// Rows of a tile computed by one call of a kernel.
 const ROWS: usize = 8;
+
+/// Codes that are packed before it gives way to queries.
+const PACKED_AT_ONCE: usize = 4 * COLUMNS;
 
 /// What lies between two distances must be so many times the deviation of what codes are off by.
 const CLEAR: f32 = 2.0;
@@ -119,8 +123,7 @@ impl Codes {
     }
 
     fn append(&self, count: usize, write: impl Fn(usize, &mut [u8]) -> Scalars + Sync) -> Result<()> {
-        let mut all = room("codes", count)?;
-        all.resize(count, Scalars::default());
+        let mut all = filled("codes", count, Scalars::default)?;
         let (mut codes, mut scalars) = (self.codes.writer(), self.scalars.writer());
         codes.extend(all.par_iter_mut().enumerate(), |(position, scalars), code| *scalars = write(position, code))?;
         let stride = self.scalars.stride();
@@ -288,7 +291,10 @@ impl<'a> CodesView<'a> {
 
     /// Packs the codes at `indices` as columns for [`CodesView::tile`].
     pub(crate) fn pack(&self, indices: &[u32], panels: &mut BytePanels) -> Result<()> {
-        let columns = indices.iter().map(|&index| {
+        let columns = indices.iter().enumerate().map(|(column, &index)| {
+            if column.is_multiple_of(PACKED_AT_ONCE) {
+                give_way();
+            }
             let scalars = self.scalars(index);
             Column { code: self.code(index), scale: scalars.scale, term: self.term(scalars) }
         });

@@ -260,7 +260,9 @@ impl Inner {
         let graph = match state.graph.load_full() {
             Some(graph) => graph,
             None => {
-                let Some((m, encoder, _)) = self.plan_graph(state, (&state.leaders(0..end)?, end), turns) else {
+                let Some((m, encoder, _)) =
+                    self.plan_graph(state, (&self.pools.build(|| state.leaders(0..end))?, end), turns)
+                else {
                     return Ok(());
                 };
                 let graph = Arc::new(Graph::new(m, self.options.seed, state.shelf.share(), encoder));
@@ -294,7 +296,7 @@ impl Inner {
     ) -> Result<()> {
         let stopped = self.stopped(state, stopped);
         let turns = self.pools.turns(&stopped);
-        let slots = state.leaders(0..end)?;
+        let slots = self.pools.build(|| state.leaders(0..end))?;
         let Some((_, encoder, shape)) = self.plan_graph(state, (&slots, end), turns) else {
             return Ok(());
         };
@@ -338,9 +340,13 @@ impl Inner {
         let rows = state.rows();
         // Rows of whole numbers are their own codes.
         let is_encoded = !self.options.dtype.is_whole();
-        let encoder = is_encoded.then(|| Encoder::train(rows.view(), self.options.metric, end));
         let by = rows.building_views()[0];
-        let survey = self.pools.build(|| Survey::of(by, slots, encoder.as_ref(), turns))?;
+        let (encoder, survey) = self.pools.build(|| {
+            let encoder = is_encoded.then(|| Encoder::train(rows.view(), self.options.metric, end));
+            let survey = Survey::of(by, slots, encoder.as_ref(), turns);
+            (encoder, survey)
+        });
+        let survey = survey?;
         let m = self.options.m.unwrap_or_else(|| survey.degree());
         let shape = Shape::new(m, self.options.ef_construction, survey.dimensionality());
         Some((m, encoder.filter(|_| survey.codes_fit()), shape))

@@ -1,6 +1,7 @@
 //! `Index`: the only place that knows rows, graph, migration and pools together.
 
 mod batch;
+mod close;
 mod compact;
 #[cfg(test)]
 mod curves;
@@ -390,42 +391,5 @@ impl Inner {
             self.poison(message);
             Err(Error::Internal(message.to_string()))
         })
-    }
-
-    /// Tells the background work to stop, without waiting.
-    fn stop(&self) {
-        self.migrator.close();
-        self.state.load().abandon();
-    }
-
-    fn close(&self, checkpoint: bool) -> Result<()> {
-        let durable = match self.place.get() {
-            Some(Place::Directory(durable)) => Some(durable),
-            _ => None,
-        };
-        self.stop_checkpoint();
-        // Waits for the checkpoint that runs, if any, and then for the write.
-        let last = durable.map(|durable| durable.last_checkpoint());
-        let _writing = self.writing.lock();
-        if self.closed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.final_len.store(self.state.load().live(), Ordering::Release);
-        self.closed.store(true, Ordering::Release);
-        self.stop();
-        self.migrator.wait_until_stopped();
-        // And for a step or a compaction by hand.
-        drop(self.migrator.moving());
-        self.settle_migrations();
-        let checkpointed = match (durable, &last) {
-            (Some(durable), Some(last)) if checkpoint => self.guarded(|| self.checkpoint_at_close(durable, last)),
-            _ => Ok(()),
-        };
-        let empty = Arc::new(State::new(&self.options));
-        self.migrator.reset(|| self.state.store(empty));
-        if let Some(durable) = durable {
-            durable.unlock();
-        }
-        checkpointed
     }
 }

@@ -16,8 +16,12 @@ use crate::ids::{Id, IdMap, IdStore};
 use crate::inverted::InvertedFile;
 use crate::memory::room;
 use crate::options::Options;
+use crate::pools::giving_way;
 use crate::storage::watch;
 use crate::vectors::{Rows, Shelf, Space};
+
+/// Slots that are looked at before it gives way to queries.
+const SLOTS_AT_ONCE: usize = 1 << 14;
 
 /// Removed slots below a line, so that nobody has to count them anew.
 #[derive(Default)]
@@ -231,11 +235,13 @@ impl State {
         self.counted.lock().upto
     }
 
-    /// The slots of a range that equal no earlier one: those that become nodes.
+    /// The slots of a range that equal no earlier one: those that become nodes. Gives way to queries on the threads of a
+    /// pool.
     pub(crate) fn leaders(&self, slots: Range<usize>) -> Result<Vec<u32>> {
         let followers = self.equals.followers();
         let mut leaders = room("nodes", slots.len())?;
-        leaders.extend((slots.start as u32..slots.end as u32).filter(|&slot| !followers.get(slot)));
+        let slots = giving_way(slots.start as u32..slots.end as u32, SLOTS_AT_ONCE);
+        leaders.extend(slots.filter(|&slot| !followers.get(slot)));
         Ok(leaders)
     }
 

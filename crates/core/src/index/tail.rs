@@ -63,13 +63,17 @@ impl Inner {
         if end < 2 * state.not_fitting.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let encoder = Encoder::train(rows, self.options.metric, end);
         let current = state.rows();
         let views = current.building_views_of(rows);
         let never = || false;
-        let (mut slots, turns) = (state.leaders(0..end)?, self.pools.turns(&never));
-        slots.retain(|&slot| new.is_none_or(|new| !new.follows(slot)));
-        let survey = self.pools.write(|| Ok(Survey::of(views[0], &slots, Some(&encoder), turns)))?;
+        let turns = self.pools.turns(&never);
+        let (encoder, survey) = self.pools.write(|| {
+            let encoder = Encoder::train(rows, self.options.metric, end);
+            let mut slots = state.leaders(0..end)?;
+            slots.retain(|&slot| new.is_none_or(|new| !new.follows(slot)));
+            let survey = Survey::of(views[0], &slots, Some(&encoder), turns);
+            Ok((encoder, survey))
+        })?;
         let fits = survey.is_some_and(|survey| survey.codes_fit());
         if !fits {
             state.not_fitting.store(end, Ordering::Relaxed);

@@ -10,7 +10,11 @@ use super::products::{Cpu, Products};
 use crate::bits::{Bits, BitsView};
 use crate::error::Result;
 use crate::graph::PointsView;
+use crate::pools::giving_way;
 use crate::topk::Key;
+
+/// Nodes that lose their candidates before it gives way to queries.
+const CLEARED_AT_ONCE: usize = 1_024;
 
 impl Bulk<'_> {
     /// [`Bulk::choose`] for all nodes, and then once more for those that codes did not tell apart, of candidates that are
@@ -50,7 +54,8 @@ impl Bulk<'_> {
         table: TableView<'_>,
         blurred: BitsView<'_>,
     ) -> Result<bool> {
-        (0..points.len() as u32).filter(|&node| blurred.get(node)).for_each(|node| table.set(node, std::iter::empty()));
+        let nodes = giving_way(0..points.len() as u32, CLEARED_AT_ONCE);
+        nodes.filter(|&node| blurred.get(node)).for_each(|node| table.set(node, std::iter::empty()));
         let (fanout, k) = (partition.fanout, self.shape.per_leaf);
         let is_done = partition.clusters()?.into_par_iter().map(|cluster| {
             let node_of = |membership: u32| membership / fanout as u32;

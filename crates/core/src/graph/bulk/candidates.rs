@@ -10,8 +10,12 @@ use super::partition::Partition;
 use super::products::{Cpu, Products};
 use crate::error::Result;
 use crate::graph::PointsView;
+use crate::pools::giving_way;
 use crate::vectors::{Blocks, View};
 use crate::work::Phase;
+
+/// Nodes that get all others before it gives way to queries.
+const SET_AT_ONCE: usize = 64;
 
 /// Some nodes for each node, at a fixed stride. An entry is a node's number plus 1, or 0.
 pub(super) struct Table {
@@ -30,7 +34,8 @@ impl Table {
     pub(super) fn of_all_pairs(nodes: usize) -> Result<Self> {
         let table = Self::new(nodes, nodes)?;
         let view = table.view();
-        (0..nodes as u32).for_each(|node| view.set(node, (0..nodes as u32).filter(|&other| other != node)));
+        giving_way(0..nodes as u32, SET_AT_ONCE)
+            .for_each(|node| view.set(node, (0..nodes as u32).filter(|&other| other != node)));
         Ok(table)
     }
 

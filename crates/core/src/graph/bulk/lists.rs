@@ -11,17 +11,27 @@ use super::{Bulk, atomics};
 use crate::bits::Bits;
 use crate::error::Result;
 use crate::graph::{PointsView, Scratch};
+use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
 use crate::work::Phase;
 
 /// Nodes a task and work unit.
 const NODES_AT_ONCE: usize = 32;
 
+/// Nodes of a work unit after which it gives way to queries.
+const GIVING_WAY_AFTER: usize = 4;
+
+/// Nodes whose links are counted, or turned round, before it gives way.
+const TURNED_AT_ONCE: usize = 16;
+
+/// Counts that are summed before it does.
+const SUMMED_AT_ONCE: usize = 1 << 15;
+
 /// Nodes between two reports.
 const NODES_A_REPORT: usize = 128 * NODES_AT_ONCE;
 
 /// Who leads to each node.
-struct Incoming {
+pub(super) struct Incoming {
     /// Those of node `i` are `sources[ends[i - 1]..ends[i]]`.
     ends: Vec<AtomicU32>,
     sources: Vec<AtomicU32>,
@@ -89,7 +99,7 @@ impl Bulk<'_> {
             };
             let block = first as u32..nodes.min(first + NODES_AT_ONCE) as u32;
             self.scratches.with(|scratch| {
-                for node in block {
+                for node in giving_way(block, GIVING_WAY_AFTER) {
                     // What comes next is asked for now: there is more of it than the CPU looks ahead.
                     found((node + 1) % nodes as u32).for_each(|coming| views[0].prefetch(coming));
                     work(node, scratch);
@@ -145,22 +155,28 @@ fn keep_distinct(nodes: &mut Vec<u32>, table: &mut Vec<u32>) {
 }
 
 impl Incoming {
-    fn of(table: TableView<'_>) -> Result<Self> {
+    pub(super) fn of(table: TableView<'_>) -> Result<Self> {
         let nodes = table.nodes();
         let ends = atomics(nodes)?;
-        (0..nodes as u32).into_par_iter().for_each(|node| {
+        let each = |work: &(dyn Fn(u32) + Sync)| {
+            (0..nodes).into_par_iter().step_by(TURNED_AT_ONCE).for_each(|first| {
+                give_way();
+                (first as u32..nodes.min(first + TURNED_AT_ONCE) as u32).for_each(work);
+            });
+        };
+        each(&|node| {
             table.row(node).for_each(|target| {
                 ends[target as usize].fetch_add(1, Ordering::Relaxed);
             });
         });
         let mut total = 0;
-        for end in &ends {
+        for end in giving_way(ends.iter(), SUMMED_AT_ONCE) {
             // Where each begins; filling it in moves this to its end.
             total += end.swap(total, Ordering::Relaxed);
         }
         let sources = atomics(total as usize)?;
         // In any order: whoever reads them sorts them.
-        (0..nodes as u32).into_par_iter().for_each(|node| {
+        each(&|node| {
             table.row(node).for_each(|target| {
                 let place = ends[target as usize].fetch_add(1, Ordering::Relaxed);
                 sources[place as usize].store(node, Ordering::Relaxed);

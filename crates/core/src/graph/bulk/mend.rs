@@ -15,7 +15,8 @@ use super::{Bulk, atomics, tree};
 use crate::error::Result;
 use crate::graph::links::Link;
 use crate::graph::{Entry, Graph, GraphView, Scratch, Target};
-use crate::memory::room;
+use crate::memory::{filled, room};
+use crate::pools::giving_way;
 use crate::topk::Key;
 
 /// One node in so many is looked for at first, but no fewer than `LEAST`.
@@ -34,6 +35,10 @@ const BEAM: usize = 8;
 /// Nodes a work unit: that are looked for, and of which it is asked whether one of level 1 is near.
 const SOUGHT_AT_ONCE: usize = 4;
 const ASKED_AT_ONCE: usize = 256;
+
+/// Before it gives way to queries: nodes that are passed by, and misses that are mended.
+const PASSED_AT_ONCE: usize = 1 << 14;
+const MENDED_AT_ONCE: usize = 64;
 
 /// A search that ended far from its node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +68,8 @@ impl Bulk<'_> {
         };
         if missed.len() * MISSED > looked_for.len() {
             for level in (0..=top.level).rev() {
-                let of_level = nodes.iter().copied().filter(|&node| usize::from(levels[node as usize]) >= level);
+                let nodes = giving_way(nodes.iter().copied(), PASSED_AT_ONCE);
+                let of_level = nodes.filter(|&node| usize::from(levels[node as usize]) >= level);
                 if !mender.mend_level(collected(of_level.clone().count(), of_level)?, level)? {
                     return Ok(false);
                 }
@@ -107,7 +113,7 @@ impl Mender<'_> {
             let Some(_turn) = self.bulk.turns.next() else {
                 return Ok(false);
             };
-            for (&stray, end) in strays.iter().zip(ends) {
+            for (&stray, end) in giving_way(strays.iter().zip(ends), 1) {
                 let points = self.view.points();
                 let missed = |target: Target<'_>, scratch: &mut Scratch| self.end(stray, target, level, scratch);
                 let found = self.bulk.scratches.with_target(&points, stray, missed)?;
@@ -119,11 +125,12 @@ impl Mender<'_> {
             return Ok(None);
         }
         let ends = ends.iter().map(|end| end.load(Ordering::Relaxed).checked_sub(1));
-        let missed = strays.iter().zip(ends).filter_map(|(&stray, end)| Some((stray, end?)));
+        let missed =
+            giving_way(strays.iter().zip(ends), PASSED_AT_ONCE).filter_map(|(&stray, end)| Some((stray, end?)));
         let mut buffer = Default::default();
         let points = self.view.points();
         let key = |(stray, end)| Miss { end, stray: points.key(points.target(end, &mut buffer), stray) };
-        collected(missed.clone().count(), missed.map(key)).map(Some)
+        collected(missed.clone().count(), giving_way(missed, MENDED_AT_ONCE).map(key)).map(Some)
     }
 
     /// Where a search for `stray` on `level` ends, if that is farther from it than half of what it leads to.
@@ -159,7 +166,7 @@ impl Mender<'_> {
         let points = self.view.points();
         let mut linked: Vec<u32> = Vec::new();
         let (mut distances, mut buffer) = (Vec::new(), Default::default());
-        for Miss { stray, .. } in missed {
+        for Miss { stray, .. } in giving_way(missed.iter(), MENDED_AT_ONCE) {
             if list.links().filter(|link| link.is_kept()).count() >= list.capacity() / 2 {
                 break;
             }
@@ -180,8 +187,7 @@ impl Mender<'_> {
         let is_near = |node: u32| {
             is_above(node) || links(node).any(is_above) || links(node).any(|near| links(near).any(is_above))
         };
-        let mut are_far = room("links", nodes.len())?;
-        are_far.resize(nodes.len(), false);
+        let mut are_far = filled("links", nodes.len(), || false)?;
         let units = nodes.par_chunks(ASKED_AT_ONCE).zip(are_far.par_chunks_mut(ASKED_AT_ONCE));
         let is_done = units.map(|(nodes, are_far)| {
             let Some(_turn) = self.bulk.turns.next() else {
@@ -193,7 +199,9 @@ impl Mender<'_> {
         if !is_done.reduce(|| true, |a, b| a && b) {
             return Ok(None);
         }
-        let far = nodes.iter().zip(&are_far).filter(|&(_, &is_far)| is_far).map(|(&node, _)| node);
+        let far = giving_way(nodes.iter().zip(&are_far), PASSED_AT_ONCE)
+            .filter(|&(_, &is_far)| is_far)
+            .map(|(&node, _)| node);
         collected(far.clone().count(), far).map(Some)
     }
 }

@@ -29,8 +29,8 @@ use super::links::Link;
 use super::{Entry, Graph, GraphView, Points, PointsView, ScratchPool, nodes_by_level};
 use crate::codes::Encoder;
 use crate::error::Result;
-use crate::memory::room;
-use crate::pools::{Pools, Turns};
+use crate::memory::{filled, room};
+use crate::pools::{Pools, Turns, giving_way};
 use crate::topk::Key;
 use crate::vectors::Rows;
 use crate::work::Phase;
@@ -43,6 +43,10 @@ const ALL_PAIRS: usize = 512;
 
 /// Local intrinsic dimensionality below which the leaves of a node are much alike.
 const FEW_DIMENSIONS: f64 = 10.0;
+
+/// Before it gives way to queries: nodes whose levels are drawn, and nodes that get lists on them.
+const DRAWN_AT_ONCE: usize = 4_096;
+const RAISED_AT_ONCE: usize = 1_024;
 
 /// What a bulk build uses.
 pub(crate) struct Bulk<'a> {
@@ -111,7 +115,7 @@ impl Bulk<'_> {
         drop(partitions);
         (self.report)(Phase::Swap, 1.0);
         let mut levels: Vec<u8> = room("nodes", slots.len())?;
-        levels.extend((0..slots.len() as u32).map(|node| view.level_of(node) as u8));
+        levels.extend(giving_way(0..slots.len() as u32, DRAWN_AT_ONCE).map(|node| view.level_of(node) as u8));
         let silent = Self { report: &|_, _| (), ..*self };
         let Some(top) = silent.build_upper(&graph, &levels)? else {
             return Ok(None);
@@ -126,10 +130,12 @@ impl Bulk<'_> {
 
     /// The levels from 1 on; the entry point, or `None` if it was stopped. `levels` are the nodes' highest.
     fn build_upper(&self, graph: &Graph, levels: &[u8]) -> Result<Option<Entry>> {
-        let raised = || (0..).zip(levels).filter(|&(_, &level)| level > 0).map(|(node, _)| node);
+        let nodes = || giving_way((0..).zip(levels), DRAWN_AT_ONCE);
+        let raised = || nodes().filter(|&(_, &level)| level > 0).map(|(node, _)| node);
         let mut members: Vec<u32> = room("nodes", raised().count())?;
         members.extend(raised());
-        members.iter().try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
+        giving_way(members.iter(), RAISED_AT_ONCE)
+            .try_for_each(|&node| graph.raise(node, levels[node as usize].into()))?;
         let mut top = Entry { node: 0, level: 0 };
         while let Some(&first) = members.first() {
             top = Entry { node: first, level: top.level + 1 };
@@ -179,9 +185,7 @@ impl Bulk<'_> {
 
 /// `count` zeros.
 fn atomics(count: usize) -> Result<Vec<AtomicU32>> {
-    let mut atomics = room("nodes", count)?;
-    atomics.resize_with(count, || AtomicU32::new(0));
-    Ok(atomics)
+    filled("nodes", count, || AtomicU32::new(0))
 }
 
 /// Writes the list of `node` on `level`.

@@ -11,7 +11,8 @@ use super::products::{Cpu, Products};
 use super::{Bulk, atomics};
 use crate::error::Result;
 use crate::graph::PointsView;
-use crate::memory::room;
+use crate::memory::{filled, room};
+use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
 use crate::work::Phase;
 
@@ -20,6 +21,13 @@ const ASSIGNED_AT_ONCE: usize = 2_048;
 
 /// Leaders of the first partition at most: beyond, comparing with them costs more than what it saves later.
 const MOST_LEADERS: usize = 1_024;
+
+/// Before it gives way to queries: numbers that are looked at one after the other, and nodes that are moved.
+const NUMBERS_AT_ONCE: usize = 1 << 13;
+const MOVED_AT_ONCE: usize = 1_024;
+
+/// Leaders whose nodes are put one after the other before it does.
+const GROUPS_AT_ONCE: usize = 8;
 
 /// Which leaders each node goes to.
 pub(super) struct Partition {
@@ -129,8 +137,11 @@ impl Partition {
     pub(super) fn order(&self) -> Result<Vec<u32>> {
         let groups = self.grouped(self.fanout)?;
         let mut memberships = room("nodes", self.nearest.len() / self.fanout)?;
-        groups.iter().for_each(|group| memberships.extend_from_slice(group));
-        memberships.par_iter_mut().for_each(|membership| *membership /= self.fanout as u32);
+        giving_way(groups.iter(), GROUPS_AT_ONCE).for_each(|group| memberships.extend_from_slice(group));
+        memberships.par_chunks_mut(NUMBERS_AT_ONCE).for_each(|memberships| {
+            give_way();
+            memberships.iter_mut().for_each(|membership| *membership /= self.fanout as u32);
+        });
         Ok(memberships)
     }
 
@@ -146,7 +157,8 @@ impl Partition {
 
     /// Every `step`-th membership of each of these leaders.
     fn of_leaders(&self, leaders: Range<usize>, step: usize) -> Result<Vec<Vec<u32>>> {
-        let nearest = || self.nearest.iter().step_by(step).map(|&leader| (leader as usize).wrapping_sub(leaders.start));
+        let memberships = || giving_way(self.nearest.iter().step_by(step), NUMBERS_AT_ONCE);
+        let nearest = || memberships().map(|&leader| (leader as usize).wrapping_sub(leaders.start));
         let mut sizes = vec![0; leaders.len()];
         nearest().filter(|&leader| leader < leaders.len()).for_each(|leader| sizes[leader] += 1);
         let mut groups: Vec<Vec<u32>> = sizes.into_iter().map(|size| room("nodes", size)).collect::<Result<_>>()?;
@@ -158,10 +170,13 @@ impl Partition {
     /// The partition of the nodes in another order: node `i` becomes what node `order[i]` was.
     pub(super) fn reordered(&self, order: &[u32]) -> Result<Self> {
         let fanout = self.fanout;
-        let mut nearest = room("nodes", self.nearest.len())?;
-        nearest.resize(self.nearest.len(), 0);
-        nearest.par_chunks_mut(fanout).zip(order).for_each(|(nearest, &node)| {
-            nearest.copy_from_slice(&self.nearest[node as usize * fanout..][..fanout]);
+        let mut nearest = filled("nodes", self.nearest.len(), || 0)?;
+        let blocks = nearest.par_chunks_mut(MOVED_AT_ONCE * fanout).zip(order.par_chunks(MOVED_AT_ONCE));
+        blocks.for_each(|(nearest, order)| {
+            give_way();
+            nearest.chunks_mut(fanout).zip(order).for_each(|(nearest, &node)| {
+                nearest.copy_from_slice(&self.nearest[node as usize * fanout..][..fanout]);
+            });
         });
         Ok(Self { nearest, ..*self })
     }
@@ -170,7 +185,7 @@ impl Partition {
 /// The numbers below `count`.
 pub(super) fn all(count: usize) -> Result<Vec<u32>> {
     let mut nodes = room("nodes", count)?;
-    nodes.extend(0..count as u32);
+    nodes.extend(giving_way(0..count as u32, NUMBERS_AT_ONCE));
     Ok(nodes)
 }
 

@@ -3,7 +3,7 @@
 use crate::distance::bytes::{ByteKernels, COLUMNS, Least, MOST_POSITIONS, Near};
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView};
-use crate::pools::Turns;
+use crate::pools::{Turns, giving_way};
 use crate::topk::Key;
 
 /// Rows a tile: as many as are summed in registers, so that their distances stay in the first-level cache.
@@ -11,6 +11,9 @@ const ROWS: usize = 8;
 
 /// Rows a work unit, of some ten microseconds.
 const UNIT: usize = 4 * ROWS;
+
+/// Rows that are told what they have found before it gives way to queries.
+const VISITED_AT_ONCE: usize = 128;
 
 /// The most neighbors a row.
 pub(super) const MOST: usize = COLUMNS;
@@ -84,7 +87,7 @@ impl Products for Cpu {
             let Some(_turn) = turns.next() else {
                 return Ok(false);
             };
-            for (block, rows) in rows.chunks(ROWS).enumerate() {
+            for (block, rows) in giving_way(rows.chunks(ROWS).enumerate(), 1) {
                 self.distances.resize(rows.len() * width, 0.0);
                 points.tile(rows, &self.panels, &mut self.distances);
                 for (row, _) in rows.iter().enumerate() {
@@ -133,7 +136,7 @@ impl Products for Cpu {
             points.near(nodes, &self.panels, panel, &mut self.near);
         }
         let mut near = [0; MOST];
-        for position in 0..nodes.len() {
+        for position in giving_way(0..nodes.len(), VISITED_AT_ONCE) {
             let found = self.near.of(position, nodes.len());
             let count = near.iter_mut().zip(found).map(|(near, found)| *near = found).count();
             visit(position, &near[..count]);

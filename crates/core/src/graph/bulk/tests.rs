@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::candidates::Table;
+use super::lists::Incoming;
 use super::partition::Partition;
 use super::products::Cpu;
-use super::{Bulk, Shape};
+use super::{ALL_PAIRS, Bulk, Shape, atomics, tree};
+use crate::bits::Bits;
 use crate::codes::Encoder;
-use crate::graph::{Points, PointsView, ScratchPool};
+use crate::graph::{Entry, Graph, Points, PointsView, ScratchPool};
 use crate::options::Metric;
 use crate::pools::Pools;
 use crate::topk::Key;
@@ -229,4 +231,41 @@ fn a_build_that_is_stopped_gives_nothing() {
             assert_eq!(build(units).0, None, "stopped after {units} of {asked} work units");
         }
     }
+}
+
+#[test]
+fn what_takes_no_turns_gives_way_to_queries() {
+    let count = 20_000;
+    let nodes = Nodes::new(Metric::L2, &grid(count));
+    let encoder = Encoder::train(nodes.rows.view(), Metric::L2, count);
+    let points = Points::new(nodes.rows.clone(), Some(encoder));
+    let partition = nodes.partition(SHAPE);
+    let order = partition.order().unwrap();
+    let tables = [Table::new(count, 4).unwrap()];
+    let blurred = Bits::new("nodes");
+    blurred.reserve(count).unwrap();
+    let graph = Graph::of(4, 3, true, Points::new(nodes.rows.clone(), None));
+    graph.points().append(&numbers(count)).unwrap();
+    graph.reserve(count).unwrap();
+    let levels = vec![0; count];
+    // Runs `work` on all nodes, and asserts that it gave way before every `most` of them.
+    let check = |name: &str, most: usize, work: &(dyn Fn(&Bulk<'_>) + Sync)| {
+        let before = nodes.pools.offers();
+        nodes.run(SHAPE, work);
+        let offers = nodes.pools.offers() - before;
+        assert!(offers >= count / most, "{name} gave way {offers} times");
+    };
+    check("filling", 1 << 15, &|_| drop(atomics(count)));
+    check("encoding", 512, &|_| points.append(&numbers(count)).unwrap());
+    check("reordering codes", 512, &|_| drop(points.reordered(&order)));
+    check("packing", 64, &|_| points.view().pack(&numbers(count), &mut Default::default()).unwrap());
+    check("clusters", 1 << 12, &|_| drop(partition.clusters()));
+    check("the order", 1 << 12, &|_| drop(partition.order()));
+    check("reordering a partition", 1_024, &|_| drop(partition.reordered(&order)));
+    check("all pairs", 64 * count / ALL_PAIRS, &|_| drop(Table::of_all_pairs(ALL_PAIRS)));
+    check("turning links round", 16, &|_| drop(Incoming::of(tables[0].view())));
+    check("the tree", 256, &|_| tree::lay(&graph.view(), 0, count).unwrap());
+    // With the turns: one for 32 nodes.
+    check("choosing", 4, &|bulk| assert!(bulk.choose(&[nodes.view()], &tables, 4, |_| true, &blurred)));
+    check("mending", 4, &|bulk| assert!(bulk.mend(&graph, &levels, Entry { node: 0, level: 0 }).unwrap()));
 }

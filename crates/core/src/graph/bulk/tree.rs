@@ -8,13 +8,17 @@ use crate::error::Result;
 use crate::graph::GraphView;
 use crate::graph::links::{Link, List};
 use crate::graph::scratch::Visited;
-use crate::memory::room;
+use crate::memory::{filled, room};
+use crate::pools::{give_way, giving_way};
 
 /// Stands for no node.
 const NONE: u32 = u32::MAX;
 
 /// How many nodes before its turn a list is asked for.
 const AHEAD: usize = 8;
+
+/// Nodes that have their turn before it gives way to queries.
+const TIED_AT_ONCE: usize = 256;
 
 /// Ties all of `nodes` nodes together.
 pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) -> Result<()> {
@@ -24,17 +28,16 @@ pub(super) fn lay(view: &GraphView<'_>, root: u32, nodes: usize) -> Result<()> {
     let mut tree = Tree {
         view,
         most: (view.m / 2).max(2),
-        kept: room("links", nodes)?,
+        kept: filled("links", nodes, || 0)?,
         tied: Visited::default(),
         queue: room("links", nodes)?,
         next: 0,
         walk: Walk::default(),
     };
-    tree.kept.resize(nodes, 0);
     tree.tied.reset(nodes)?;
     tree.enter(root, NONE);
     tree.spread();
-    for node in 0..nodes as u32 {
+    for node in giving_way(0..nodes as u32, TIED_AT_ONCE) {
         if !tree.tied.contains(node) {
             tree.attach(node, root)?;
             tree.spread();
@@ -74,6 +77,9 @@ impl Tree<'_> {
     /// Ties what links lead to, breadth first.
     fn spread(&mut self) {
         while let Some(&(node, parent)) = self.queue.get(self.next) {
+            if self.next.is_multiple_of(TIED_AT_ONCE) {
+                give_way();
+            }
             self.next += 1;
             if let Some(&(coming, _)) = self.queue.get(self.next + AHEAD) {
                 self.view.base.prefetch(coming as usize);

@@ -5,10 +5,14 @@ use rayon::prelude::*;
 use super::Insertion;
 use crate::error::Result;
 use crate::graph::{PointPanels, PointsView, Scratch, Target};
+use crate::pools::{give_way, giving_way};
 use crate::topk::{Key, TopK};
 
 /// Rows a work unit: enough that the columns pay for coming into the cache; 100 µs at a thousand of them.
 const ROWS: usize = 32;
+
+/// Rows of a work unit after which it gives way to queries.
+const TILED: usize = 8;
 
 /// Columns that are skipped together when none is near enough.
 const COLUMNS: usize = 16;
@@ -38,8 +42,11 @@ impl Insertion<'_> {
             };
             let work = |scratch: &mut Scratch| {
                 scratch.distances.resize(block.len() * width, 0.0);
-                points.tile(block, &panels, &mut scratch.distances);
-                let rows = scratch.distances.chunks(width).enumerate();
+                for (block, distances) in block.chunks(TILED).zip(scratch.distances.chunks_mut(TILED * width)) {
+                    give_way();
+                    points.tile(block, &panels, distances);
+                }
+                let rows = giving_way(scratch.distances.chunks(width).enumerate(), TILED);
                 rows.map(|(row, distances)| select(distances, nodes, unit * ROWS + row, keep, &mut scratch.top))
                     .collect()
             };

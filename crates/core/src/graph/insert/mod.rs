@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use super::links::Link;
 use super::{Entry, Graph, GraphView, ScratchPool};
 use crate::error::Result;
-use crate::pools::{Pools, Turns};
+use crate::pools::{Pools, Turns, give_way};
 use crate::topk::Key;
 
 /// What insertions into one graph share.
@@ -68,7 +68,7 @@ impl Insertion<'_> {
         let Some(mut choices) = self.pools.build(|| self.choose(&views, &nodes))? else {
             return Ok(());
         };
-        self.scratches.with(|scratch| tree::plant(&views[0], &mut choices, scratch));
+        self.pools.build(|| self.scratches.with(|scratch| tree::plant(&views[0], &mut choices, scratch)));
         self.reserve_upper(&choices)?;
         // Taken again: they must lead to the lists that were just reserved.
         let views = self.graph.building_views();
@@ -107,6 +107,7 @@ impl Insertion<'_> {
 
     fn write_own(&self, view: &GraphView<'_>, choices: &[Choice]) {
         choices.par_iter().for_each(|choice| {
+            give_way();
             for (level, keys) in choice.levels.iter().enumerate() {
                 let links: Vec<Link> =
                     keys.iter().map(|key| Link::new(key.slot(), choice.is_tied(level, key.slot()))).collect();

@@ -6,11 +6,19 @@ use super::{Choice, Insertion};
 use crate::graph::GraphView;
 use crate::graph::links::Link;
 use crate::graph::scratch::Scratch;
+use crate::pools::{give_way, giving_way};
 use crate::topk::Key;
+
+/// Choices whose edges are turned round before it gives way to queries.
+const OFFERED_AT_ONCE: usize = 256;
+
+/// Choices, for each of which there is a part in which offers are sorted. To sort all of them together would take a
+/// millisecond in which nothing gives way.
+const CHOICES_A_PART: usize = 64;
 
 /// A link that `target` is offered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Offer {
+pub(super) struct Offer {
     level: u32,
     target: u32,
     /// The source, at its distance.
@@ -21,9 +29,9 @@ struct Offer {
 impl Insertion<'_> {
     /// Turns the edges of `choices` round, groups them by target and updates each target once.
     pub(super) fn write_reverse(&self, views: &[GraphView<'_>], choices: &[Choice]) {
-        let mut offers: Vec<Offer> = choices.iter().flat_map(offers_of).collect();
-        offers.par_sort_unstable();
-        let groups: Vec<&[Offer]> = offers.chunk_by(|a, b| (a.level, a.target) == (b.level, b.target)).collect();
+        let parts = by_target(choices);
+        let is_one = |a: &Offer, b: &Offer| (a.level, a.target) == (b.level, b.target);
+        let groups: Vec<&[Offer]> = giving_way(parts.iter(), 1).flat_map(|part| part.chunk_by(is_one)).collect();
         groups.par_iter().for_each(|group| {
             let _turn = self.turns.next();
             self.scratches.with(|scratch| self.update(views, group, scratch));
@@ -68,6 +76,23 @@ fn prune(views: &[GraphView<'_>], target: u32, links: &[Link], capacity: usize, 
         pruned.extend(chosen[before..].iter().map(|key| Link::new(key.slot(), false)));
     }
     pruned
+}
+
+/// What targets are offered, sorted in parts: all that is offered to one stands side by side.
+pub(super) fn by_target(choices: &[Choice]) -> Vec<Vec<Offer>> {
+    let mut parts = Vec::new();
+    parts.resize_with((choices.len() / CHOICES_A_PART).next_power_of_two(), Vec::new);
+    for offer in giving_way(choices.iter(), OFFERED_AT_ONCE).flat_map(offers_of) {
+        // By its upper half: neighbors stand together, and would all come into one part.
+        let spread = u64::from(offer.target.wrapping_mul(0x9E37_79B9));
+        let part = (spread * parts.len() as u64) >> u32::BITS;
+        parts[part as usize].push(offer);
+    }
+    parts.par_iter_mut().for_each(|part| {
+        give_way();
+        part.sort_unstable();
+    });
+    parts
 }
 
 /// What the targets of a node's edges are offered.

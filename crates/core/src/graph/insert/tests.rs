@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Batch, Insertion};
+use parking_lot::Mutex;
+
+use super::reverse::by_target;
+use super::{Batch, Choice, Insertion, tree};
 use crate::codes::Encoder;
 use crate::graph::{Graph, ScratchPool};
 use crate::options::Metric;
@@ -81,4 +84,30 @@ fn the_ties_of_all_nodes_are_a_tree() {
             }
         }
     }
+}
+
+#[test]
+fn what_takes_no_turns_gives_way_to_queries() {
+    let (count, pools) = (2_000, Pools::new(Some(1)).unwrap());
+    let rows = rows(Metric::L2, count, 1);
+    let (graph, scratches) = (Graph::new(8, 3, rows, None), ScratchPool::default());
+    let turns = pools.turns(&|| false);
+    let insertion = Insertion { graph: &graph, pools: &pools, scratches: &scratches, ef_construction: 20, turns };
+    let slots: Vec<u32> = (0..count as u32).collect();
+    let nodes = insertion.enter(&Batch { slots: &slots, end: count as u32 }).unwrap();
+    let views = graph.building_views();
+    let choices = pools.build(|| insertion.choose(&views, &nodes)).unwrap().unwrap();
+    // Runs `work` on all choices, and asserts that it gave way before every `most` of them.
+    let choices = Mutex::new(choices);
+    let check = |name: &str, most: usize, work: &(dyn Fn(&mut [Choice]) + Sync)| {
+        let before = pools.offers();
+        pools.build(|| work(&mut choices.lock()));
+        let offers = pools.offers() - before;
+        assert!(offers >= count / most, "{name} gave way {offers} times");
+    };
+    check("planting", 32, &|choices| scratches.with(|scratch| tree::plant(&views[0], choices, scratch)));
+    check("writing lists", 1, &|choices| insertion.write_own(&views[0], choices));
+    // With the turns: one for each work unit.
+    check("products", 4, &|_| drop(insertion.nearest_within(views[0].points(), &nodes, 20)));
+    check("sorting edges", 64, &|choices| drop(by_target(choices)));
 }

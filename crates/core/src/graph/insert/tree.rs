@@ -11,13 +11,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Choice;
 use crate::graph::{GraphView, Scratch};
+use crate::pools::giving_way;
 use crate::topk::Key;
+
+/// Choices that get their parents before it gives way to queries.
+const PLANTED_AT_ONCE: usize = 32;
 
 /// Gives every choice its parent, and a link to it.
 pub(super) fn plant(view: &GraphView<'_>, choices: &mut [Choice], scratch: &mut Scratch) {
     // Two at least: the parent counts as one, and a node without room for a child could not pass any on.
     let mut tree = Tree { view, most: (view.m / 2).max(2), planted: FxHashMap::default(), walks: FxHashMap::default() };
-    for choice in choices {
+    for choice in giving_way(choices.iter_mut(), PLANTED_AT_ONCE) {
         let Some(anchor) = choice.anchor else {
             continue;
         };

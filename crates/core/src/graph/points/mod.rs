@@ -3,17 +3,21 @@
 //!
 //! Nodes are numbered in the order in which they came into the graph; each stands for a slot.
 
+mod panels;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub(crate) use panels::PointPanels;
+
 use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer, WholeView};
-use crate::distance::Panels;
-use crate::distance::bytes::{BytePanels, COLUMNS, Near};
 use crate::error::Result;
 use crate::storage::MappedSection;
 use crate::topk::Key;
-use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View, pack};
+use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View};
 
 /// Nodes whose places fit on the stack.
 const GROUP: usize = 64;
@@ -62,17 +66,6 @@ pub(crate) enum Target<'a> {
 pub(crate) fn margin(keys: &[Key], wanted: usize, compared: usize) -> &[Key] {
     let keys = &keys[..keys.len().min(compared)];
     &keys[wanted.min(keys.len() / 2).saturating_sub(1)..]
-}
-
-/// Nodes packed as columns for [`PointsView::tile`].
-#[derive(Default)]
-pub(crate) struct PointPanels {
-    bytes: BytePanels,
-    /// Those of rows that are their own codes, where the columns need them.
-    inverse_norms: Vec<f32>,
-    floats: Panels,
-    nodes: Vec<u32>,
-    rows: Vec<Padded>,
 }
 
 impl Points {
@@ -326,167 +319,11 @@ impl<'a> PointsView<'a> {
         Key::new(distance[0], node)
     }
 
-    /// Packs `nodes` as columns.
-    pub(crate) fn pack(&self, nodes: &[u32], panels: &mut PointPanels) -> Result<()> {
-        match self.kind {
-            Kind::Codes(codes) => codes.pack(nodes, &mut panels.bytes),
-            Kind::Whole(whole) => {
-                panels.nodes.clear();
-                panels.nodes.extend(nodes.iter().map(|&node| self.place(node)));
-                whole.pack(&panels.nodes, &mut panels.bytes, &mut panels.inverse_norms)
-            }
-            Kind::Rows => {
-                panels.nodes.clear();
-                panels.nodes.extend_from_slice(nodes);
-                panels.rows.resize_with(nodes.len(), Padded::default);
-                for (&node, row) in nodes.iter().zip(&mut panels.rows) {
-                    self.rows.query(self.slot(node), row);
-                }
-                pack(&self.columns(&panels.nodes, &panels.rows), &mut panels.floats)
-            }
-        }
-    }
-
-    /// Starts to look for the nearest `k` of each of the columns.
-    pub(crate) fn reset_near(&self, k: usize, panels: &PointPanels, near: &mut Near) {
-        near.reset(k, &panels.bytes);
-    }
-
-    /// The rows of `nodes` as queries; `rows` holds those that had to be widened.
-    fn columns<'t>(&self, nodes: &[u32], rows: &'t [Padded]) -> Vec<Query<'t>>
-    where
-        'a: 't,
-    {
-        nodes.iter().zip(rows).map(|(&node, row)| self.rows.column(self.slot(node), row)).collect()
-    }
-
-    /// The stride of a row of [`PointsView::tile`].
-    pub(crate) fn width(&self, panels: &PointPanels) -> usize {
-        match self.kind {
-            Kind::Codes(_) | Kind::Whole(_) => panels.bytes.width(),
-            Kind::Rows => panels.floats.width(),
-        }
-    }
-
-    /// The distances of `nodes` from all columns, row-major with a stride of [`PointsView::width`]. Columns that fill up
-    /// the last panel are infinitely far.
-    pub(crate) fn tile(&self, nodes: &[u32], panels: &PointPanels, distances: &mut [f32]) {
-        let width = self.width(panels);
-        let columns = match self.kind {
-            Kind::Codes(codes) => return codes.tile(nodes, &panels.bytes, distances),
-            Kind::Whole(_) => Vec::new(),
-            Kind::Rows => self.columns(&panels.nodes, &panels.rows),
-        };
-        for (nodes, distances) in nodes.chunks(GROUP).zip(distances.chunks_mut(GROUP * width)) {
-            let places = &self.places_of(nodes)[..nodes.len()];
-            if let Kind::Whole(whole) = self.kind {
-                whole.tile(places, &panels.bytes, &panels.inverse_norms, distances);
-                continue;
-            }
-            self.rows.tile(places, &columns, &panels.floats, distances);
-            distances.chunks_mut(width).for_each(|distances| distances[columns.len()..].fill(f32::INFINITY));
-        }
-    }
-
-    /// The distances of all columns of `panels`, which are `nodes`, from each other, as [`PointsView::tile`] has them; not
-    /// computed (false) where there is no faster way than row by row, or there are none or many.
-    pub(crate) fn square(&self, nodes: &[u32], panels: &PointPanels, distances: &mut Vec<f32>) -> bool {
-        if nodes.is_empty() || nodes.len() > GROUP || !self.has_codes() {
-            return false;
-        }
-        distances.resize(nodes.len() * panels.bytes.width(), 0.0);
-        match self.kind {
-            Kind::Codes(codes) => codes.square(nodes, &panels.bytes, distances),
-            Kind::Whole(whole) => whole.square(&self.places_of(nodes)[..nodes.len()], &panels.bytes, distances),
-            Kind::Rows => return false,
-        }
-        true
-    }
-
-    /// Whether [`PointsView::near`] may be used.
-    pub(crate) fn has_codes(&self) -> bool {
-        match self.kind {
-            Kind::Codes(_) => true,
-            Kind::Whole(whole) => whole.is_direct(),
-            Kind::Rows => false,
-        }
-    }
-
-    /// Finds the nearest of `nodes`, all columns of `panels`, that are columns of `panel`: a step of [`Near`].
-    pub(crate) fn near(&self, nodes: &[u32], panels: &PointPanels, panel: usize, near: &mut Near) {
-        let rows = &nodes[panel * COLUMNS..];
-        let rows = &rows[..rows.len().min(COLUMNS)];
-        match self.kind {
-            Kind::Codes(codes) => codes.near(rows, &panels.bytes, panel, near),
-            Kind::Whole(whole) => whole.near(&self.places_of(rows)[..rows.len()], &panels.bytes, panel, near),
-            Kind::Rows => debug_assert!(false, "only codes are compared in steps"),
-        }
-    }
-
     /// The places of at most [`GROUP`] nodes.
     #[inline]
     fn places_of(&self, nodes: &[u32]) -> [u32; GROUP] {
         let mut places = [0; GROUP];
         places.iter_mut().zip(nodes).for_each(|(place, &node)| *place = self.place(node));
         places
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::Metric;
-    use crate::pools::Pools;
-    use crate::vectors::Space;
-
-    const DIMENSIONS: usize = 40;
-
-    /// Whether codes around the origin blur what is near a row of so high `values`, of rows each of which is `step` higher
-    /// in one value: all by the same, or each by more than the one before.
-    fn is_blurred(value: f32, step: f32, by_more: bool) -> bool {
-        let rows = Rows::new(Space::new(Metric::L2, DIMENSIONS));
-        let mut writer = rows.writer();
-        writer.push(&[value; DIMENSIONS]).unwrap();
-        for row in 0..DIMENSIONS {
-            let mut values = [value; DIMENSIONS];
-            values[row] += if by_more { step * (row + 1) as f32 } else { step };
-            writer.push(&values).unwrap();
-        }
-        writer.publish();
-        drop(writer);
-        let encoder = Encoder::with_center(Metric::L2, vec![0.0; DIMENSIONS], 1.0);
-        let points = Points::new(Arc::new(rows), Some(encoder));
-        let all: Vec<u32> = (0..=DIMENSIONS as u32).collect();
-        Pools::new(Some(1)).unwrap().build(|| points.append(&all)).unwrap();
-        let (mut weights, mut distances, mut keys) = Default::default();
-        let (_, is_blurred) = points.view().sorted_around(0, &all[1..], (&mut weights, &mut distances), &mut keys);
-        is_blurred
-    }
-
-    #[test]
-    fn codes_blur_what_is_nearer_than_their_scale_tells() {
-        assert!(!is_blurred(1.0, 1.0, true));
-        assert!(is_blurred(100_000.0, 1.0, true));
-        assert!(is_blurred(1.0, 0.000_01, true));
-    }
-
-    #[test]
-    fn rows_that_are_as_near_are_not_blurred() {
-        assert!(!is_blurred(100_000.0, 1.0, false));
-        assert!(!is_blurred(1.0, 0.000_01, false));
-    }
-
-    #[test]
-    fn the_margin_is_between_what_is_wanted_and_what_is_compared() {
-        let keys: Vec<Key> = (0..40).map(|node| Key::new(0.0, node)).collect();
-        let ends = |count: usize, wanted: usize, compared: usize| {
-            let margin = margin(&keys[..count], wanted, compared);
-            (margin.first().map(|key| key.slot()), margin.last().map(|key| key.slot()))
-        };
-        assert_eq!(ends(40, 10, 26), (Some(9), Some(25)));
-        assert_eq!(ends(40, 1, 17), (Some(0), Some(16)));
-        assert_eq!(ends(10, 10, 26), (Some(4), Some(9)), "the first half");
-        assert_eq!(ends(1, 10, 26), (Some(0), Some(0)));
-        assert_eq!(ends(0, 10, 26), (None, None));
     }
 }
