@@ -21,8 +21,7 @@ use crate::error::Result;
 use crate::memory::filled;
 use crate::options::Metric;
 use crate::pools::give_way;
-use crate::storage::MappedSection;
-use crate::vectors::{Blocks, Padded, RowsView, View};
+use crate::vectors::{Blocks, Padded, RowsView, Stored, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
 pub(crate) const GROUP: usize = 64;
@@ -70,10 +69,10 @@ impl Codes {
     }
 
     /// Codes of a file, with what stands beside them.
-    pub(crate) fn mapped(encoder: Encoder, codes: MappedSection, scalars: MappedSection) -> Result<Self> {
+    pub(crate) fn stored<S: Stored>(encoder: Encoder, codes: S, scalars: S) -> Result<Self> {
         let none = Self::new(encoder);
         let (code, beside) = none.sizes();
-        let (codes, scalars) = (Blocks::mapped("codes", code, codes)?, Blocks::mapped("codes", beside, scalars)?);
+        let (codes, scalars) = (codes.blocks("codes", code)?, scalars.blocks("codes", beside)?);
         Ok(Self { codes, scalars, ..none })
     }
 
@@ -95,6 +94,16 @@ impl Codes {
     pub(crate) fn encode(&self, rows: RowsView<'_>, slots: &[u32]) -> Result<()> {
         self.append(slots.len(), |position, code| {
             self.encoder.encode(rows.given(slots[position], &mut Vec::new()), code)
+        })
+    }
+
+    /// The first code of every so many that is not what the row at its place among `slots` gives; none if all are.
+    pub(crate) fn first_other(&self, rows: RowsView<'_>, slots: &[u32], every: usize) -> Option<usize> {
+        let (codes, scalars) = (self.codes.view(), self.scalars.view());
+        let (mut code, mut buffer) = (vec![BIAS; self.encoder.padded()], Vec::new());
+        (0..slots.len()).step_by(every).find(|&index| {
+            let Scalars { scale, norm, along } = self.encoder.encode(rows.given(slots[index], &mut buffer), &mut code);
+            codes.block(index) != code || scalars.block(index) != &[scale, norm, along][..self.scalars.stride()]
         })
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn list_bytes(capacity: usize) -> usize {
 pub(crate) struct Link(u32);
 
 impl Link {
-    const KEPT: u32 = 1 << 31;
+    /// Set where pruning must keep the link.
+    pub(crate) const KEPT: u32 = 1 << 31;
 
     pub(crate) fn new(node: u32, kept: bool) -> Self {
         Self((node + 1) | if kept { Self::KEPT } else { 0 })

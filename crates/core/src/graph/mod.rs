@@ -217,6 +217,12 @@ impl<'a> GraphView<'a> {
         self.upper.contains(list).then(|| self.upper.list(list))
     }
 
+    /// Brings the list of `node` on level 0 towards the cache.
+    #[inline]
+    pub(crate) fn prefetch_list(&self, node: u32) {
+        self.base.prefetch(node as usize);
+    }
+
     pub(crate) fn points(&self) -> PointsView<'a> {
         self.points
     }

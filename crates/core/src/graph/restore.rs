@@ -1,30 +1,27 @@
 //! What a file needs of a graph, and making a graph of that again.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::links::Links;
 use super::{Entry, Graph, MAX_LEVEL, Points, place_of};
 use crate::error::{Error, Result};
-use crate::storage::MappedSection;
-use crate::vectors::Blocks;
+use crate::vectors::{Blocks, Stored};
 
 impl Graph {
-    /// With lists in a file: of level 0, by node; where the upper ones of each node begin, plus 1; and these.
-    pub(crate) fn mapped(
+    /// With the lists of a file: of level 0, by node; where the upper ones of each node begin, plus 1; and these.
+    pub(crate) fn stored<S: Stored>(
         m: usize,
         seed: u64,
         is_bulk: bool,
         points: Points,
-        [base, places, upper]: [MappedSection; 3],
+        [base, places, upper]: [S; 3],
     ) -> Result<Self> {
         let graph = Self::of(m, seed, is_bulk, points);
-        let lists = |level: usize, section: MappedSection| {
-            let stride = graph.list_bytes(level) / size_of::<u32>();
-            Ok(Links::of(graph.capacity(level), Blocks::mapped("links", stride, section)?))
-        };
-        let (base, upper) = (lists(0, base)?, lists(1, upper)?);
-        let upper_lists = AtomicUsize::new(upper.view().len());
-        Ok(Self { base, places: Blocks::mapped("links", 1, places)?, upper, upper_lists, ..graph })
+        let lists = |level: usize, section: S| section.blocks("links", graph.list_bytes(level) / size_of::<u32>());
+        let (base, upper): (_, Blocks<AtomicU32>) = (lists(0, base)?, lists(1, upper)?);
+        let upper_lists = AtomicUsize::new(upper.len());
+        let (base, upper) = (Links::of(graph.capacity(0), base), Links::of(graph.capacity(1), upper));
+        Ok(Self { base, places: places.blocks("links", 1)?, upper, upper_lists, ..graph })
     }
 
     /// Bytes of a list on `level`.

@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Id, IdStore, Ids};
@@ -97,6 +98,59 @@ impl IdMap {
     /// Enters an id that is not in the map, at `slot`.
     pub(crate) fn insert(&self, hash: IdHash, slot: u32, ids: &IdStore) {
         self.shard(hash).write().insert_unique(hash.0, slot, |&slot| self.hash(ids.get(slot)).0);
+    }
+
+    /// Enters the ids of `slots` into an empty map; two slots of the same id, if there are such. Runs on the pool that it is
+    /// called on.
+    pub(crate) fn fill(
+        &self,
+        slots: impl Iterator<Item = u32> + Clone,
+        ids: &IdStore,
+        work: &Work,
+    ) -> Result<Option<(u32, u32)>> {
+        let mut ends = [0; SHARDS];
+        let mut hashes = room("ids", ids.len())?;
+        for slot in slots.clone() {
+            let hash = self.hash(ids.get(slot));
+            ends[hash.shard()] += 1;
+            hashes.push(hash);
+        }
+        let mut end = 0;
+        for count in &mut ends {
+            end += std::mem::replace(count, end);
+        }
+        // By shard.
+        let mut entries = room("ids", hashes.len())?;
+        entries.resize(hashes.len(), (IdHash(0), 0));
+        for (slot, hash) in slots.zip(hashes) {
+            let place = &mut ends[hash.shard()];
+            entries[*place] = (hash, slot);
+            *place += 1;
+        }
+        let repeated = (0..SHARDS).into_par_iter().map(|shard| {
+            work.check()?;
+            let start = shard.checked_sub(1).map_or(0, |before| ends[before]);
+            self.fill_shard(&self.shards[shard], &entries[start..ends[shard]], ids)
+        });
+        repeated.try_reduce(|| None, |one, other| Ok(one.or(other)))
+    }
+
+    fn fill_shard(
+        &self,
+        shard: &RwLock<HashTable<u32>>,
+        entries: &[(IdHash, u32)],
+        ids: &IdStore,
+    ) -> Result<Option<(u32, u32)>> {
+        let mut table = shard.write();
+        let rehash = |&slot: &u32| self.hash(ids.get(slot)).0;
+        table.try_reserve(entries.len(), rehash).map_err(|_| refused(entries.len() * size_of::<u32>()))?;
+        for &(hash, slot) in entries {
+            if let Some(&other) = table.find(hash.0, |&other| ids.get(other) == ids.get(slot)) {
+                return Ok(Some((other, slot)));
+            }
+            table.insert_unique(hash.0, slot, rehash);
+        }
+        Ok(None)
     }
 
     /// Moves the id that has `old` to `new`.

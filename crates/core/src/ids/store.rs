@@ -3,8 +3,7 @@
 use super::{Id, Ids};
 use crate::error::Result;
 use crate::options::IdType;
-use crate::storage::MappedSection;
-use crate::vectors::{Blocks, CHUNK_BYTES, View, Writer};
+use crate::vectors::{Blocks, CHUNK_BYTES, Stored, View, Writer};
 
 /// Bits of an entry that hold a text's length; the others hold its start.
 const LENGTH_BITS: u32 = 20;
@@ -28,10 +27,10 @@ impl IdStore {
     }
 
     /// Ids of a file, with the bytes of texts if they are such.
-    pub(crate) fn mapped(id_type: IdType, entries: MappedSection, texts: Option<MappedSection>) -> Result<Self> {
-        let texts = texts.map(|texts| Blocks::mapped("ids", 1, texts)).transpose()?;
+    pub(crate) fn stored<S: Stored>(id_type: IdType, entries: S, texts: Option<S>) -> Result<Self> {
+        let texts = texts.map(|texts| texts.blocks("ids", 1)).transpose()?;
         let none = Self::new(id_type);
-        Ok(Self { entries: Blocks::mapped("ids", 1, entries)?, texts: texts.unwrap_or(none.texts), ..none })
+        Ok(Self { entries: entries.blocks("ids", 1)?, texts: texts.unwrap_or(none.texts), ..none })
     }
 
     /// Ids that are published.
@@ -54,6 +53,16 @@ impl IdStore {
     /// The id of `slot`, which must be published.
     pub(crate) fn get(&self, slot: u32) -> Id<'_> {
         self.resolve(entry(&self.entries.view(), slot))
+    }
+
+    /// How the id of `slot` is stored: a key, or where a text is (see [`text_of`]).
+    pub(crate) fn entry(&self, slot: u32) -> u64 {
+        entry(&self.entries.view(), slot)
+    }
+
+    /// Bytes that all texts take.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.texts.len()
     }
 
     /// Appends the ids of `slots` to `ids`.

@@ -14,9 +14,10 @@ use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bits::{Bits, BitsView};
+use crate::distance::{Dtype, half};
 use crate::error::{Error, Result};
 use crate::memory::room;
-use crate::vectors::RowsView;
+use crate::vectors::{RowsView, Space};
 use crate::work::Work;
 
 pub(crate) struct Equals {
@@ -61,15 +62,26 @@ impl Equals {
     /// Finds out which of `slots`, for which there is room, equal earlier ones; `rows` has all slots up to them. Nobody
     /// sees any of it before it is entered.
     pub(crate) fn find(&self, slots: Range<u32>, rows: RowsView<'_>, work: &Work) -> Result<Found<'_>> {
+        self.find_by(|slot| hash(rows, slot), slots, rows, work)
+    }
+
+    /// As [`Equals::find`], where the hashes of the rows are known.
+    pub(crate) fn find_by(
+        &self,
+        hash: impl Fn(u32) -> u32,
+        slots: Range<u32>,
+        rows: RowsView<'_>,
+        work: &Work,
+    ) -> Result<Found<'_>> {
         let mut found = Found { equals: self, new: slots.clone(), places: Vec::new(), is_entered: false };
         let refused = |_| Error::OutOfMemory { what: "vectors", bytes: slots.len() * size_of::<Leader>() };
         found.places.try_reserve_exact(slots.len()).map_err(refused)?;
         let mut leaders = self.leaders.lock();
         let leading = self.leading.view();
-        let (mut groups, mut buffer) = (0, Vec::new());
+        let mut groups = 0;
         for slot in slots {
             work.check()?;
-            let own = Leader { hash: hash(rows, slot, &mut buffer), slot };
+            let own = Leader { hash: hash(slot), slot };
             let equal = |leader: &Leader| leader.hash == own.hash && rows.are_equal(leader.slot, slot);
             let place = leaders.find(spread(own.hash), equal).copied().unwrap_or(own);
             if place.slot == slot {
@@ -89,7 +101,7 @@ impl Equals {
         if !self.followers.view().get(slot) {
             return;
         }
-        let hash = hash(rows, slot, &mut Vec::new());
+        let hash = hash(rows, slot);
         let leaders = self.leaders.lock();
         // A leader comes before its followers; those that come after may be of rows that are not published yet.
         let is_equal = |leader: u32| leader < slot && rows.are_equal(leader, slot);
@@ -201,25 +213,30 @@ impl Drop for Found<'_> {
 }
 
 /// The hash of a row.
-fn hash(rows: RowsView<'_>, slot: u32, buffer: &mut Vec<f32>) -> u32 {
-    if rows.space().dtype().is_whole() {
-        return (xxh3_64(rows.bytes(slot)) >> 32) as u32;
+fn hash(rows: RowsView<'_>, slot: u32) -> u32 {
+    hash_of(rows.space(), rows.bytes(slot))
+}
+
+/// The hash of the row whose bytes `row` begins with.
+pub(crate) fn hash_of(space: &Space, row: &[u8]) -> u32 {
+    let (dtype, dimensions) = (space.dtype(), space.dimensions());
+    let row = &row[..dimensions * dtype.bytes()];
+    match dtype {
+        Dtype::F32 => hash_of_values(row.as_chunks().0, f32::from_ne_bytes),
+        Dtype::F16 => hash_of_values(row.as_chunks().0, |bytes| half::value(u16::from_ne_bytes(bytes))),
+        Dtype::I8 | Dtype::U8 => (xxh3_64(row) >> 32) as u32,
     }
-    hash_of_values(rows.given(slot, buffer))
 }
 
 /// −0 counts as 0, to which it is equal.
-fn hash_of_values(values: &[f32]) -> u32 {
+fn hash_of_values<const N: usize>(row: &[[u8; N]], value: impl Fn([u8; N]) -> f32) -> u32 {
     const GROUP: usize = 64;
-    let mut bytes = [0; GROUP * size_of::<f32>()];
+    let mut bytes = [[0; size_of::<f32>()]; GROUP];
     let mut hash = 0;
-    for values in values.chunks(GROUP) {
-        let mut end = 0;
-        for value in values {
-            bytes[end..end + 4].copy_from_slice(&(value + 0.0).to_le_bytes());
-            end += 4;
-        }
-        hash = xxh3_64(&bytes[..end]).wrapping_add(u64::rotate_left(hash, 5).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    for values in row.chunks(GROUP) {
+        bytes.iter_mut().zip(values).for_each(|(bytes, &stored)| *bytes = (value(stored) + 0.0).to_le_bytes());
+        let group = xxh3_64(bytes[..values.len()].as_flattened());
+        hash = group.wrapping_add(u64::rotate_left(hash, 5).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     }
     (hash >> 32) as u32
 }
@@ -235,9 +252,8 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::distance::Dtype;
     use crate::options::Metric;
-    use crate::vectors::{Rows, Space};
+    use crate::vectors::Rows;
 
     #[test]
     fn equal_rows_follow_the_first_of_them() {

@@ -88,11 +88,16 @@ impl State {
 
     /// As it lies in a file.
     pub(crate) fn mapped(options: &Options, rows: Rows, ids: IdStore, map: IdMap) -> Self {
-        Self { ids, map, is_mapped: true, ..Self::of(options, rows) }
+        Self { map, is_mapped: true, ..Self::with_ids(options, rows, ids) }
+    }
+
+    /// With rows and their ids, of which nothing else is known yet.
+    pub(crate) fn with_ids(options: &Options, rows: Rows, ids: IdStore) -> Self {
+        Self { ids, ..Self::of(options, rows) }
     }
 
     /// With rows of which nothing else is known yet.
-    pub(crate) fn of(options: &Options, rows: Rows) -> Self {
+    fn of(options: &Options, rows: Rows) -> Self {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Self {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),

@@ -190,7 +190,7 @@ fn unreachable(state: &State, work: &Work) -> Result<usize> {
     let Some(entry) = view.entry() else {
         return Ok(0);
     };
-    let reached = walk(&view, entry.node, view.limit(), work, |_| Ok(()))?;
+    let reached = walk(&view, entry.node, view.limit(), work)?;
     let removed = state.removed.view();
     let mut count = 0;
     for node in (0..nodes as u32).filter(|&node| !reached[node as usize]) {

@@ -74,6 +74,11 @@ impl DiskFile for Bytes {
         Ok(self.bytes.len() as u64)
     }
 
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.bytes.get(start..).unwrap_or_default().read_exact(bytes)
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -58,8 +58,12 @@ pub(crate) trait AppendFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-pub(crate) trait DiskFile: Read + Write + Seek + Send {
+pub(crate) trait DiskFile: Read + Write + Seek + Send + Sync {
     fn length(&self) -> io::Result<u64>;
+
+    /// Fills `bytes` with what stands from `offset` on; an error where the file ends before that. Where [`Read`] goes on is
+    /// not known afterwards.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
@@ -194,6 +198,24 @@ impl AppendFile for File {
 impl DiskFile for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(self, bytes, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => (bytes, offset) = (&mut bytes[count..], offset + count as u64),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

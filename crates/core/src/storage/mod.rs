@@ -7,6 +7,7 @@ mod disk;
 mod header;
 pub(crate) mod log;
 mod map;
+mod reader;
 mod replace;
 mod sections;
 #[cfg(test)]
@@ -21,8 +22,9 @@ pub(crate) use bytes::Bytes;
 pub(crate) use disk::{AppendFile, Disk, DiskFile, Lock, System};
 pub(crate) use header::{GraphHeader, Header};
 pub(crate) use map::{Map, MappedSection, watch};
+pub(crate) use reader::{FileReader, FileSection};
 pub(crate) use replace::replace;
-pub(crate) use sections::{FileReader, FileWriter, Part, SectionReader, UNIT, length_of};
+pub(crate) use sections::{FileWriter, Part, UNIT, length_of};
 pub(crate) use survey::{DamagedFile, Discard, Soundness, Survey};
 
 use crate::error::Error;

@@ -206,6 +206,10 @@ impl DiskFile for Discard {
         Ok(self.length)
     }
 
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -3,12 +3,12 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
-/// Types for which zeroed memory is a valid value.
+/// Types for which zeroed memory is a valid value, and any other that comes from a file.
 ///
 /// # Safety
-/// The all-zero bit pattern must be a valid `Self`, and `Self` must not need dropping.
+/// Every bit pattern must be a valid `Self`, without bytes of padding, and `Self` must not need dropping.
 pub(crate) unsafe trait Zeroed: Send + Sync {}
-// SAFETY: plain numbers, and atomics of them, are valid when all bits are zero and have no drop glue.
+// SAFETY: plain numbers, and atomics of them, are valid whatever their bits are and have no drop glue.
 unsafe impl Zeroed for f32 {}
 // SAFETY: as above.
 unsafe impl Zeroed for u8 {}

@@ -34,6 +34,47 @@ impl RowsView<'_> {
     }
 }
 
+/// Refuses a row of a file, as it is in memory, that nobody may add or that has other padding than [`super::values::keep`]
+/// writes; what it is.
+pub(crate) fn check_block(space: &Space, block: &[u8]) -> std::result::Result<(), String> {
+    if is_sound(space, block) { Ok(()) } else { Err(refusal(space, block)) }
+}
+
+/// One pass without branches over values and padding.
+fn is_sound(space: &Space, block: &[u8]) -> bool {
+    let dtype = space.dtype();
+    let (row, padding) = block.split_at(space.dimensions() * dtype.bytes());
+    let filler = if dtype.is_whole() { BIAS } else { 0 };
+    // Whether any value is not finite, and whether any is not 0.
+    let (is_wild, is_some) = match dtype {
+        Dtype::F32 => row.as_chunks().0.iter().fold((false, false), |(is_wild, is_some), &bytes| {
+            let magnitude = u32::from_ne_bytes(bytes) & 0x7FFF_FFFF;
+            (is_wild | (magnitude >= 0x7F80_0000), is_some | (magnitude != 0))
+        }),
+        Dtype::F16 => row.as_chunks().0.iter().fold((false, false), |(is_wild, is_some), &bytes| {
+            let magnitude = u16::from_ne_bytes(bytes) & 0x7FFF;
+            (is_wild | (magnitude >= 0x7C00), is_some | (magnitude != 0))
+        }),
+        Dtype::I8 => (false, row.iter().any(|&byte| byte != BIAS)),
+        Dtype::U8 => (false, row.iter().any(|&byte| byte != 0)),
+    };
+    !is_wild && (is_some || !space.normalizes()) && padding.iter().all(|&byte| byte == filler)
+}
+
+#[cold]
+fn refusal(space: &Space, block: &[u8]) -> String {
+    let mut stored = block.to_vec();
+    if cfg!(target_endian = "big") {
+        stored.chunks_exact_mut(space.dtype().bytes()).for_each(<[u8]>::reverse);
+    }
+    let (mut buffer, mut plain) = (RowBuffer::default(), Vec::new());
+    let Some(values) = unpadded(space, &stored, &mut plain) else {
+        return "padding of another kind".into();
+    };
+    let checked = buffer.values(values, space.dtype()).and_then(|values| space.check_row(values, None));
+    checked.map_or_else(|error| error.to_string(), |()| "a row".into())
+}
+
 /// The values of a row of a file, whose padding must be what [`super::values::keep`] writes; `None` for another.
 pub(crate) fn unpadded<'a>(space: &Space, row: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let (dtype, length) = (space.dtype(), space.dimensions() * space.dtype().bytes());

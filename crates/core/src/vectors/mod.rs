@@ -11,15 +11,17 @@ mod elements;
 mod format;
 mod metric;
 mod shelf;
+mod stored;
 mod values;
 mod view;
 
 use rayon::prelude::*;
 
 pub(crate) use blocks::{Blocks, CHUNK_BYTES, View, Writer};
-pub(crate) use format::{RowBuffer, unpadded};
+pub(crate) use format::{RowBuffer, check_block, unpadded};
 pub(crate) use metric::{Padded, Space};
 pub(crate) use shelf::Shelf;
+pub(crate) use stored::{ReadSection, Stored};
 pub use values::Values;
 pub(crate) use view::{Query, RowsView, pack};
 
@@ -27,7 +29,6 @@ use crate::distance::BIAS;
 use crate::error::{Error, Result};
 use crate::memory::room;
 use crate::options::Metric;
-use crate::storage::MappedSection;
 
 /// Stands for no place.
 const NONE: u32 = u32::MAX;
@@ -65,16 +66,16 @@ impl Rows {
     }
 
     /// The rows of a file, with what stands beside them there; those of the first slots are at `places`.
-    pub(crate) fn mapped(
+    pub(crate) fn stored<S: Stored>(
         space: Space,
-        rows: MappedSection,
-        terms: Option<MappedSection>,
-        norms: Option<MappedSection>,
+        rows: S,
+        terms: Option<S>,
+        norms: Option<S>,
         places: Vec<u32>,
     ) -> Result<Self> {
-        let bytes = Blocks::mapped("vectors", space.row_bytes(), rows)?;
-        let terms = terms.map(|terms| Blocks::mapped("vectors", space.terms(), terms)).transpose()?;
-        let inverse_norms = norms.map(|norms| Blocks::mapped("norms", 1, norms)).transpose()?;
+        let bytes = rows.blocks("vectors", space.row_bytes())?;
+        let terms = terms.map(|terms| terms.blocks("vectors", space.terms())).transpose()?;
+        let inverse_norms = norms.map(|norms| norms.blocks("norms", 1)).transpose()?;
         Ok(Self { bytes, terms, inverse_norms, ..Self::at_places(space, places) })
     }
 
@@ -90,11 +91,6 @@ impl Rows {
 
     pub(crate) fn space(&self) -> &Space {
         &self.space
-    }
-
-    /// Whether rows stand in another order than their slots.
-    pub(crate) fn is_arranged(&self) -> bool {
-        !self.places.is_empty()
     }
 
     /// Published rows.
@@ -234,28 +230,14 @@ impl RowsWriter<'_> {
     fn push_values(&mut self, row: Values<'_>) -> Result<()> {
         let (space, widened) = (&self.rows.space, &mut self.widened);
         let dtype = space.dtype();
-        let (numbers, inverse_norm) = self.bytes.push_with(|block| {
+        let beside = self.bytes.push_with(|block| {
             values::keep(dtype, row, block);
-            if dtype.is_whole() {
-                let numbers = Numbers::of(&block[..space.dimensions()]);
-                return (numbers, numbers.inverse_norm(space));
-            }
-            if space.normalizes() {
-                widened.resize(space.padded(), 0.0);
-                // SAFETY: a block holds as many values as a padded row, and blocks are aligned.
-                unsafe { space.kernels().widen(dtype, block.as_ptr(), widened) };
-            }
-            (Numbers::default(), space.inverse_norm(widened))
+            Beside::of(space, block, widened)
         })?;
         if let Some(terms) = &mut self.terms {
-            let (squares, along) = (numbers.squares as f32, numbers.sum as f32 * space.center());
-            match space.metric() {
-                Metric::L2 => terms.push(&[squares])?,
-                Metric::Cosine => terms.push(&[along])?,
-                Metric::InnerProduct => terms.push(&[squares, along])?,
-            }
+            terms.push(&beside.terms[..space.terms()])?;
         }
-        self.inverse_norms.as_mut().map_or(Ok(()), |norms| norms.push(&[inverse_norm]))
+        self.inverse_norms.as_mut().map_or(Ok(()), |norms| norms.push(&[beside.inverse_norm]))
     }
 
     /// All rows that were written, published or not.
@@ -277,6 +259,47 @@ impl RowsWriter<'_> {
     pub(crate) fn publish_below(&mut self, end: usize) {
         self.terms.iter_mut().chain(&mut self.inverse_norms).for_each(|blocks| blocks.publish_below(end));
         self.bytes.publish_below(end);
+    }
+}
+
+/// What stands beside a row.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Beside {
+    /// As many as [`Space::terms`] says.
+    terms: [f32; 2],
+    inverse_norm: f32,
+}
+
+impl Beside {
+    /// Of the row whose bytes are `block`; where there is nothing, anything.
+    pub(crate) fn of(space: &Space, block: &[u8], widened: &mut Vec<f32>) -> Self {
+        let dtype = space.dtype();
+        if dtype.is_whole() {
+            let numbers = Numbers::of(&block[..space.dimensions()]);
+            let (squares, along) = (numbers.squares as f32, numbers.sum as f32 * space.center());
+            let terms = match space.metric() {
+                Metric::L2 => [squares, 0.0],
+                Metric::Cosine => [along, 0.0],
+                Metric::InnerProduct => [squares, along],
+            };
+            return Self { terms, inverse_norm: numbers.inverse_norm(space) };
+        }
+        if !space.normalizes() {
+            return Self::default();
+        }
+        widened.resize(space.padded(), 0.0);
+        assert!(block.len() == space.row_bytes() && block.as_ptr().cast::<f32>().is_aligned(), "a block of rows");
+        // SAFETY: the block holds as many values as a padded row, and is aligned as values are.
+        unsafe { space.kernels().widen(dtype, block.as_ptr(), widened) };
+        Self { inverse_norm: space.inverse_norm(widened), ..Self::default() }
+    }
+
+    /// Whether it is what a file has: terms, and then the norm, as far as there are such.
+    pub(crate) fn is(&self, space: &Space, stored: impl Iterator<Item = f32>) -> bool {
+        let norm = space.normalizes().then_some(self.inverse_norm);
+        let own = self.terms[..space.terms()].iter().copied().chain(norm);
+        own.zip(stored)
+            .all(|(own, stored): (f32, f32)| own.to_bits() == stored.to_bits() || own.is_nan() && stored.is_nan())
     }
 }
 

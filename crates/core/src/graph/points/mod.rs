@@ -15,9 +15,8 @@ pub(crate) use panels::PointPanels;
 
 use crate::codes::{Codes, CodesView, Encoder, Measure, Weights, WeightsBuffer, WholeView};
 use crate::error::Result;
-use crate::storage::MappedSection;
 use crate::topk::Key;
-use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, View};
+use crate::vectors::{Blocks, Padded, Query, Rows, RowsView, Stored, View};
 
 /// Nodes whose places fit on the stack.
 const GROUP: usize = 64;
@@ -75,13 +74,8 @@ impl Points {
     }
 
     /// The nodes of a file, whose slots and codes are there. The first `arranged` are where the rows of their numbers are.
-    pub(crate) fn mapped(rows: Arc<Rows>, slots: MappedSection, codes: Option<Codes>, arranged: usize) -> Result<Self> {
-        Ok(Self { rows, slots: Blocks::mapped("links", 1, slots)?, codes, arranged })
-    }
-
-    /// None yet; the first `arranged` that are appended are where the rows of their numbers are.
-    pub(crate) fn arranged_in(rows: Arc<Rows>, encoder: Option<Encoder>, arranged: usize) -> Self {
-        Self { arranged, ..Self::new(rows, encoder) }
+    pub(crate) fn stored(rows: Arc<Rows>, slots: impl Stored, codes: Option<Codes>, arranged: usize) -> Result<Self> {
+        Ok(Self { rows, slots: slots.blocks("links", 1)?, codes, arranged })
     }
 
     /// Bytes of a code, and numbers beside it, if there are codes beside the rows.
@@ -168,6 +162,11 @@ impl Points {
         let codes = self.codes.as_ref().map(|codes| Kind::Codes(codes.view(measure)));
         let kind = codes.or_else(|| WholeView::of(rows).map(Kind::Whole)).unwrap_or(Kind::Rows);
         PointsView { slots, rows, kind, encoder: self.encoder(), arranged: self.arranged }
+    }
+
+    /// The first node whose code is not that of its row, of one in `every`; `slots` are those of the nodes.
+    pub(crate) fn first_other_code(&self, slots: &[u32], every: usize) -> Option<usize> {
+        self.codes.as_ref().and_then(|codes| codes.first_other(self.rows.view(), slots, every))
     }
 
     /// Bytes of the codes, and of the slots.

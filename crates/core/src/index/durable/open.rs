@@ -18,7 +18,7 @@ use crate::index::{Index, Inner, State};
 use crate::options::{GivenOptions, Options};
 use crate::pools::Pools;
 use crate::storage::log::{self, Frame, Log, Recovered};
-use crate::storage::{Disk, FileName, Lock};
+use crate::storage::{Disk, FileName, FileReader, Lock};
 use crate::vectors::RowBuffer;
 use crate::work::Work;
 
@@ -105,15 +105,18 @@ fn read(disk: &dyn Disk, directory: &Path, names: &[String], given: &GivenOption
     };
     let path = directory.join(file_name(snapshot));
     let name = FileName(&path);
-    let Snapshot { options, state, position, bytes } = persist::read(disk, &path, &Work::default())?;
+    let work = Work::default();
+    let file = FileReader::open(disk, name, &work)?;
+    let stored = &file.header.options;
+    given.check(stored)?;
+    let capacity = given.capacity.unwrap_or(stored.capacity).min(MAX_SLOTS);
+    let options = Options { threads: given.threads, capacity, ..stored.clone() };
+    options.validate()?;
+    let pools = Pools::new(options.threads)?;
+    let Snapshot { state, position, bytes, .. } = persist::read(&file, &pools)?;
     let Some(position) = position.filter(|position| position.sequence == snapshot) else {
         return Err(name.corrupt(format!("a snapshot at {position:?}"), format!("one at {snapshot}")));
     };
-    given.check(&options)?;
-    let capacity = given.capacity.unwrap_or(options.capacity).min(MAX_SLOTS);
-    let options = Options { threads: given.threads, capacity, ..options };
-    options.validate()?;
-    let pools = Pools::new(options.threads)?;
     let checkpointed = Checkpointed::new(snapshot, state.version(), bytes);
     let index = Index::assemble(options, pools, state);
     let apply = &mut |frame: Frame<'_>| index.inner().replay(&frame);

@@ -26,8 +26,8 @@ pub(super) fn nodes(state: &State, slots: &[u32], migrated: usize, name: FileNam
     }
 }
 
-/// Walks a graph from its entry point: every link must lead to another node that reaches its level, and every node must
-/// be met on level 0. `levels` are the highest levels of the nodes. Takes O(n · M).
+/// Walks a graph from its entry point: every link above level 0 must lead to another node that reaches its level, and
+/// every node must be met on level 0, whose links were looked at before. `levels` are the highest levels of the nodes. Takes O(n · M).
 pub(super) fn graph(view: &GraphView<'_>, levels: &[u8], name: FileName<'_>, work: &Work) -> Result<()> {
     let Some(highest) = levels.iter().copied().max() else {
         return Ok(());
@@ -40,19 +40,18 @@ pub(super) fn graph(view: &GraphView<'_>, levels: &[u8], name: FileName<'_>, wor
         return Err(name.corrupt(format!("entry point {:?}", view.entry()), format!("a node of level {highest}")));
     };
 
-    let check_links = |node: u32| {
-        for level in 0..=levels[node as usize] {
+    for (node, &highest) in (0..).zip(levels).filter(|&(_, &highest)| highest > 0) {
+        for level in 1..=highest {
             for link in view.list(node, level.into()).into_iter().flat_map(|list| list.links()) {
                 let target = link.node();
-                if target == node || levels[target as usize] < level {
+                if target == node || levels.get(target as usize).is_none_or(|&reached| reached < level) {
                     let got = format!("a link from node {node} to node {target} on level {level}");
                     return Err(name.corrupt(got, "links to other nodes of the level"));
                 }
             }
         }
-        Ok(())
-    };
-    let is_met = walk(view, entry.node, levels.len(), work, check_links)?;
+    }
+    let is_met = walk(view, entry.node, levels.len(), work)?;
     match is_met.iter().position(|&is_met| !is_met) {
         Some(node) => Err(name.corrupt(format!("node {node}, to which no path leads"), "a path to every node")),
         None => Ok(()),

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::save::Contents;
-use super::{Image, Snapshot, read, section};
+use super::{Image, Snapshot, read_checking, section};
 use crate::error::{Error, Result};
-use crate::storage::{DamagedFile, Discard, Disk, FileName, FileWriter, Header};
+use crate::pools::Pools;
+use crate::storage::{DamagedFile, Discard, Disk, FileName, FileReader, FileWriter, Header};
 use crate::work::Work;
 
 /// Reads all of a file and notes what is wrong with it, in words. What it holds, if nothing is. An error where nothing can be
@@ -26,12 +27,17 @@ pub(in crate::index) fn examine(
             problems.extend(damage.map(|damage| describe(id, damage, name)));
         }
         if problems.len() == before
-            && let Some(snapshot) = noted(read(disk, path, work), problems)?
+            && let Some(snapshot) = noted(read_all(disk, name, work), problems)?
         {
             return noted(compare(&file.header, snapshot, name, work), problems);
         }
     }
     Ok(None)
+}
+
+/// Reads a file and compares every code with its row.
+fn read_all(disk: &dyn Disk, name: FileName<'_>, work: &Work) -> Result<Snapshot> {
+    read_checking(1, &FileReader::open(disk, name, work)?, &*Pools::new(None)?)
 }
 
 /// What is wrong with section `id`, as errors say it.

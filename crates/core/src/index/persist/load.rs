@@ -1,90 +1,250 @@
 //! From sections to a state. Nothing in a file is believed: every number is checked before it is used, and no memory
-//! is asked for before the file is known to be long enough for what it says. What can be derived is, and of that only the
-//! checksums are looked at.
+//! is asked for before the file is known to be long enough for what it says. What is large is read by several threads, right
+//! to where it stays, and looked at while it is in the cache.
+
+mod graph;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use rayon::prelude::*;
+
+pub(super) use graph::encoder_of;
 
 use super::layout::Layout;
 use super::{Position, check, section};
-use crate::codes::Encoder;
 use crate::error::Result;
-use crate::graph::{Entry, Graph, GraphView, Link, MAX_LEVEL, Points, nodes_by_level};
+use crate::graph::Graph;
 use crate::ids::{Id, IdStore, TextPlaces, text_of};
 use crate::index::State;
+use crate::index::equals::hash_of;
 use crate::memory::room;
-use crate::options::{IdType, Metric, Options};
+use crate::options::IdType;
 use crate::pools::Pools;
-use crate::storage::{FileName, FileReader, GraphHeader, Header, SectionReader, UNIT};
-use crate::vectors::{RowBuffer, Rows, unpadded};
-use crate::work::{Phase, Work};
+use crate::storage::{FileName, FileReader, Header};
+use crate::vectors::{Beside, ReadSection, Rows, check_block};
+use crate::work::Phase;
 
-/// Ids that are entered into the map together.
-const IDS_AT_ONCE: usize = 65_536;
+/// Codes are compared with their rows one in so many, unless all are to be.
+pub(super) const CODES_A_CHECK: usize = 64;
 
-pub(super) fn read(file: &mut FileReader<'_>) -> Result<State> {
-    let (name, work) = (file.name, file.work);
-    let header = file.header.clone();
-    let layout = Layout::of(&header, name)?;
+/// What is told of blocks that were read; see [`ReadSection::new`].
+type Look<'a> = dyn Fn(usize, &[u8]) -> Result<()> + Sync + 'a;
+
+/// One in `every` codes is compared with its row.
+pub(super) fn read(file: &FileReader<'_>, every: usize, pools: &Pools) -> Result<State> {
+    let layout = Layout::of(&file.header, file.name)?;
     layout.sections().try_for_each(|(id, element, lengths)| file.check_section(id, element, lengths).map(drop))?;
-    let slots = header.slots;
-    work.report(Phase::Read, 0, slots);
-    let nodes = header.graph.map(|graph| read_nodes(file, graph.migrated)).transpose()?;
-    let places = match nodes.as_deref() {
-        Some(nodes) => layout.places(nodes.iter().copied(), name)?,
-        None => Vec::new(),
-    };
-    let state = State::of(&header.options, Rows::at_places(State::space(&header.options), places));
-    read_removed(file, &state)?;
-    read_ids(file, &state)?;
-    file.pass_over(section::TABLE)?;
-    let graph = match (header.graph, nodes) {
-        (Some(header), Some(nodes)) => Some(read_graph(file, &state, header, nodes)?),
-        _ => None,
-    };
-    read_vectors(file, &state)?;
-    state.count_added(slots);
-    let removed = state.removed.view();
-    (0..slots as u32).filter(|&slot| removed.get(slot)).for_each(|slot| state.take_out(slot));
-    check_groups(file, &state)?;
-    if let Some((mut graph, Nodes { slots, levels })) = graph {
-        let migrated = header.graph.map_or(0, |graph| graph.migrated);
-        check::nodes(&state, &slots, migrated, name)?;
-        // On a pool of its own: the index, and its threads, are not there yet.
-        Pools::new(None)?.build(|| graph.points().append(&slots))?;
-        let entry = header.graph.filter(|_| !slots.is_empty()).map(|graph| graph.entry);
-        let entry = entry.map(|(node, level)| Entry { node, level: level as usize });
-        let levels_of = nodes_by_level(&levels);
-        graph.restore(migrated, entry, &levels_of);
-        check_levels(file, &levels_of)?;
-        check::graph(&graph.view(), &levels, name, work)?;
-        state.graph.store(Some(Arc::new(graph)));
-    }
-    Ok(state)
+    file.work.report(Phase::Read, 0, file.header.slots);
+    pools.write(|| File { file, layout: &layout, every }.state())
 }
 
 /// Where the file stands in a log, if it is a snapshot.
-pub(super) fn read_position(file: &mut FileReader<'_>) -> Result<Option<Position>> {
+pub(super) fn read_position(file: &FileReader<'_>) -> Result<Option<Position>> {
     if !file.has(section::POSITION) {
         return Ok(None);
     }
     file.check_section(section::POSITION, 8, 16..=16)?;
-    let mut section = file.section(section::POSITION)?;
-    let position = Position { sequence: section.take_u64()?, identity: section.take_u64()? };
-    section.finish()?;
-    Ok(Some(position))
+    let bytes = file.bytes(section::POSITION)?;
+    let mut words = u64s(&bytes);
+    let mut next = || words.next().unwrap_or_default();
+    Ok(Some(Position { sequence: next(), identity: next() }))
 }
 
-/// The nodes of a graph in a file: the slot of each, and its highest level.
-struct Nodes {
-    slots: Vec<u32>,
-    levels: Vec<u8>,
+struct File<'a> {
+    file: &'a FileReader<'a>,
+    layout: &'a Layout<'a>,
+    /// See [`read`].
+    every: usize,
 }
 
-fn read_removed(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, header) = (file.name, file.header.clone());
-    let mut section = file.section(section::REMOVED)?;
-    enter_removed(state, &header, || section.take_u64(), name)?;
-    section.finish()
+impl File<'_> {
+    fn state(&self) -> Result<State> {
+        let Self { file, layout, .. } = self;
+        let (name, header, work) = (file.name, &file.header, file.work);
+        let slots = header.slots;
+        let nodes = header.graph.map(|_| self.u32s(section::NODES)).transpose()?;
+        let places = match nodes.as_deref() {
+            Some(nodes) => layout.places(nodes.iter().copied(), name)?,
+            None => Vec::new(),
+        };
+        let (rows, hashes) = self.rows(places)?;
+        let state = State::with_ids(&header.options, rows, self.ids()?);
+        let bytes = file.bytes(section::REMOVED)?;
+        let mut words = u64s(&bytes);
+        enter_removed(&state, header, || Ok(words.next().unwrap_or_default()), name)?;
+        file.pass_over(section::TABLE)?;
+        let graph = match (header.graph, nodes.as_deref()) {
+            (Some(header), Some(nodes)) => Some(self.graph(&state, header, nodes.len())?),
+            _ => None,
+        };
+
+        let equal = || {
+            self.find_equal(&state, &hashes)?;
+            match (&graph, nodes.as_deref()) {
+                (Some((graph, _)), Some(nodes)) => self.check_nodes(&state, graph, nodes),
+                _ => Ok(()),
+            }
+        };
+        let linked = || match &graph {
+            Some((graph, levels)) => check::graph(&graph.view(), levels, name, work),
+            None => Ok(()),
+        };
+        let entered = || self.enter_ids(&state);
+        let parts: [&(dyn Fn() -> Result<()> + Sync); 3] = [&equal, &entered, &linked];
+        // Which error is told does not depend on which comes first.
+        let done: Vec<Result<()>> = parts.into_par_iter().map(|part| part()).collect();
+        done.into_iter().collect::<Result<()>>()?;
+        state.count_added(slots);
+        let removed = state.removed.view();
+        (0..slots as u32).filter(|&slot| removed.get(slot)).for_each(|slot| state.take_out(slot));
+        self.check_groups(&state)?;
+        if let Some((graph, _)) = graph {
+            state.graph.store(Some(Arc::new(graph)));
+        }
+        Ok(state)
+    }
+
+    /// Section `id`, of whose blocks `look` is told.
+    fn section<'b>(&'b self, id: u32, look: &'b Look<'b>) -> Result<ReadSection<'b>> {
+        Ok(ReadSection::new(self.file.section(id)?, look))
+    }
+
+    /// The numbers of section `id`.
+    fn u32s(&self, id: u32) -> Result<Vec<u32>> {
+        let bytes = self.file.bytes(id)?;
+        let mut numbers = room("a file's buffer", bytes.len() / 4)?;
+        numbers.extend(bytes.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)));
+        Ok(numbers)
+    }
+
+    /// The rows, each of which may be added, and their hashes by place.
+    fn rows(&self, places: Vec<u32>) -> Result<(Rows, Vec<AtomicU32>)> {
+        let (file, name, slots) = (self.file, self.file.name, self.file.header.slots);
+        let space = State::space(&file.header.options);
+        let mut hashes = room("vectors", slots)?;
+        hashes.resize_with(slots, AtomicU32::default);
+        let beside = |id: u32, is_there: bool| if is_there { file.bytes(id) } else { Ok(Vec::new()) };
+        let terms = beside(section::TERMS, space.terms() > 0)?;
+        let norms = beside(section::NORMS, space.normalizes())?;
+        let done = Mutex::new(0);
+        let look = |first: usize, bytes: &[u8]| {
+            let mut widened = Vec::new();
+            for (place, row) in (first..).zip(bytes.chunks_exact(space.row_bytes())) {
+                let refused = |got: String| name.corrupt(format!("row {place}: {got}"), "a row that may be added");
+                check_block(&space, row).map_err(refused)?;
+                let stored = f32s(&terms, place * space.terms()).take(space.terms()).chain(f32s(&norms, place));
+                if !Beside::of(&space, row, &mut widened).is(&space, stored) {
+                    return Err(name.corrupt(format!("other numbers beside row {place}"), "what its values give"));
+                }
+                hashes[place].store(hash_of(&space, row), Ordering::Relaxed);
+            }
+            let mut done = done.lock();
+            *done += bytes.len() / space.row_bytes();
+            file.work.report(Phase::Read, *done, slots);
+            Ok(())
+        };
+        let taken = |_: usize, _: &[u8]| Ok(());
+        let terms = (space.terms() > 0).then(|| self.section(section::TERMS, &taken)).transpose()?;
+        let norms = space.normalizes().then(|| self.section(section::NORMS, &taken)).transpose()?;
+        let rows = Rows::stored(space.clone(), self.section(section::VECTORS, &look)?, terms, norms, places)?;
+        Ok((rows, hashes))
+    }
+
+    fn ids(&self) -> Result<IdStore> {
+        let (name, id_type) = (self.file.name, self.file.header.options.id_type);
+        let keys = |first: usize, bytes: &[u8]| {
+            let numbers = bytes.as_chunks().0.iter().map(|&bytes| i64::from_ne_bytes(bytes));
+            let is_unsafe = |number: i64| id_type == IdType::Number && number.unsigned_abs() > IdStore::MAX_SAFE;
+            match (first..).zip(numbers).find(|&(_, number)| is_unsafe(number)) {
+                Some((slot, number)) => Err(name.corrupt(format!("id {number} at slot {slot}"), "a safe integer")),
+                None => Ok(()),
+            }
+        };
+        let taken = |_: usize, _: &[u8]| Ok(());
+        let texts = (id_type == IdType::String).then(|| self.section(section::TEXTS, &taken)).transpose()?;
+        let ids = IdStore::stored(id_type, self.section(section::IDS, &keys)?, texts)?;
+        if id_type == IdType::String {
+            check_texts(&ids, name)?;
+        }
+        Ok(ids)
+    }
+
+    /// Enters the ids of live rows into the map. A removed row's id may be in use again.
+    fn enter_ids(&self, state: &State) -> Result<()> {
+        let removed = state.removed.view();
+        let live = (0..self.file.header.slots as u32).filter(|&slot| !removed.get(slot));
+        let Some((slot, other)) = state.map.fill(live, &state.ids, self.file.work)? else {
+            return Ok(());
+        };
+        let id = state.id(slot).display(state.ids.id_type());
+        Err(self.file.name.corrupt(format!("id {id} at slots {slot} and {other}"), "each id once"))
+    }
+
+    /// Finds out which rows equal earlier ones; `hashes` are those of the rows, by place.
+    fn find_equal(&self, state: &State, hashes: &[AtomicU32]) -> Result<()> {
+        let slots = self.file.header.slots;
+        state.equals.reserve(0, slots)?;
+        let kept = state.rows();
+        let rows = kept.view();
+        let hash = |slot: u32| hashes[rows.place(slot) as usize].load(Ordering::Relaxed);
+        state.equals.find_by(hash, 0..slots as u32, rows, self.file.work)?.enter();
+        Ok(())
+    }
+
+    /// Refuses a graph of other nodes than there should be, or of codes that are not theirs.
+    fn check_nodes(&self, state: &State, graph: &Graph, slots: &[u32]) -> Result<()> {
+        let name = self.file.name;
+        check::nodes(state, slots, graph.migrated(), name)?;
+        match graph.points().first_other_code(slots, self.every) {
+            Some(node) => Err(name.corrupt(format!("another code of node {node}"), "that of its row")),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the groups of equal rows with those that were found.
+    fn check_groups(&self, state: &State) -> Result<()> {
+        let (found, stored) = (state.equals.pairs()?, self.file.bytes(section::GROUPS)?);
+        let text = |pair: Option<u64>| match pair {
+            Some(pair) => format!("slot {} equal to slot {}", pair as u32, pair >> 32),
+            None => "no more equal slots".into(),
+        };
+        let (mut found, mut stored) = (found.into_iter(), u64s(&stored));
+        loop {
+            match (stored.next(), found.next()) {
+                (None, None) => return Ok(()),
+                (got, expected) if got != expected => return Err(self.file.name.corrupt(text(got), text(expected))),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Texts stand where they would have been written, and are such.
+fn check_texts(ids: &IdStore, name: FileName<'_>) -> Result<()> {
+    let (mut places, all) = (TextPlaces::default(), ids.text_bytes());
+    for slot in 0..ids.len() as u32 {
+        let entry = ids.entry(slot);
+        let (start, length) = text_of(entry);
+        let expected = places.next(length);
+        if entry != expected {
+            let got = format!("a text of {length} bytes at {start} for slot {slot}");
+            return Err(name.corrupt(got, format!("one at {}", text_of(expected).0)));
+        }
+        if places.end() > all {
+            let got = format!("{} bytes left of section {}", all.saturating_sub(start), section::TEXTS);
+            return Err(name.corrupt(got, format!("{length} for slot {slot}")));
+        }
+        if !matches!(ids.get(slot), Id::Text(text) if text.len() == length) {
+            return Err(name.corrupt(format!("invalid utf-8 for slot {slot}"), "UTF-8"));
+        }
+    }
+    if places.end() < all {
+        let got = format!("section {} with {} bytes left", section::TEXTS, all - places.end());
+        return Err(name.corrupt(got, "its end"));
+    }
+    Ok(())
 }
 
 /// Enters the removed slots of a file, whose words `next` gives.
@@ -114,280 +274,11 @@ pub(super) fn enter_removed(
     Ok(())
 }
 
-fn read_ids(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, work, slots) = (file.name, file.work, file.header.slots);
-    let mut section = file.section(section::IDS)?;
-    let mut entries = room("ids", slots)?;
-    while !section.is_empty() {
-        entries.push(section.take_u64()?);
-    }
-    section.finish()?;
-    let is_text = state.ids.id_type() == IdType::String;
-    let mut texts = is_text.then(|| file.section(section::TEXTS)).transpose()?;
-    let (mut ids, mut places) = (state.ids.writer(), TextPlaces::default());
-    for first in (0..slots).step_by(IDS_AT_ONCE) {
-        let end = slots.min(first + IDS_AT_ONCE);
-        for (slot, &entry) in (first..).zip(&entries[first..end]) {
-            if let Some(texts) = &mut texts {
-                ids.push(Id::Text(take_text(texts, &mut places, entry, slot, name)?))?;
-                continue;
-            }
-            let number = entry.cast_signed();
-            if state.ids.id_type() == IdType::Number && number.unsigned_abs() > IdStore::MAX_SAFE {
-                return Err(name.corrupt(format!("id {number} at slot {slot}"), "a safe integer"));
-            }
-            ids.push(Id::Key(entry))?;
-        }
-        ids.publish();
-        enter_ids(state, first as u32..end as u32, name, work)?;
-    }
-    texts.map_or(Ok(()), SectionReader::finish)
+/// The numbers from number `first` on.
+fn f32s(bytes: &[u8], first: usize) -> impl Iterator<Item = f32> {
+    bytes.as_chunks().0.iter().skip(first).map(|&bytes| f32::from_le_bytes(bytes))
 }
 
-/// The text of an entry, which must stand where that of `slot` would have been written.
-fn take_text<'a>(
-    section: &'a mut SectionReader<'_>,
-    places: &mut TextPlaces,
-    entry: u64,
-    slot: usize,
-    name: FileName<'_>,
-) -> Result<&'a str> {
-    let ((start, length), end) = (text_of(entry), places.end());
-    let expected = places.next(length);
-    if entry != expected {
-        let got = format!("a text of {length} bytes at {start} for slot {slot}");
-        return Err(name.corrupt(got, format!("one at {}", text_of(expected).0)));
-    }
-    section.take(start - end)?;
-    std::str::from_utf8(section.take(length)?).map_err(|error| name.corrupt(format!("slot {slot}: {error}"), "UTF-8"))
-}
-
-/// Enters the ids of the live ones of `slots` into the map. A removed row's id may be in use again.
-fn enter_ids(state: &State, slots: std::ops::Range<u32>, name: FileName<'_>, work: &Work) -> Result<()> {
-    let removed = state.removed.view();
-    let mut hashes = room("ids", slots.len())?;
-    for slot in slots.clone().filter(|&slot| !removed.get(slot)) {
-        work.check()?;
-        hashes.push(state.map.hash(state.id(slot)));
-    }
-    state.map.reserve(&hashes, &state.ids)?;
-    for (slot, &hash) in slots.filter(|&slot| !removed.get(slot)).zip(&hashes) {
-        let id = state.id(slot);
-        if let Some(other) = state.map.get(hash, id, &state.ids) {
-            let got = format!("id {} at slots {other} and {slot}", id.display(state.ids.id_type()));
-            return Err(name.corrupt(got, "each id once"));
-        }
-        state.map.insert(hash, slot, &state.ids);
-    }
-    Ok(())
-}
-
-/// The graph, whose links are within bounds and no more than lists hold, and its nodes. Codes are made anew.
-fn read_graph(
-    file: &mut FileReader<'_>,
-    state: &State,
-    header: GraphHeader,
-    slots: Vec<u32>,
-) -> Result<(Graph, Nodes)> {
-    let (name, nodes) = (file.name, slots.len());
-    let encoder = read_encoder(file)?;
-    if file.has(section::CODES) {
-        file.pass_over(section::CODES)?;
-        file.pass_over(section::SCALARS)?;
-    }
-    let rows = state.shelf.share();
-    let arranged = if rows.space().dtype().is_whole() { nodes } else { 0 };
-    let graph =
-        Graph::of(header.m, file.header.options.seed, header.is_bulk, Points::arranged_in(rows, encoder, arranged));
-    graph.reserve(nodes)?;
-
-    let mut lists = Lists { graph: &graph, nodes, links: Vec::new(), name };
-    let mut section = file.section(section::LINKS)?;
-    let view = graph.view();
-    (0..nodes as u32).try_for_each(|node| lists.read(&mut section, &view, node, 0))?;
-    section.finish()?;
-
-    let levels = read_levels(file, nodes, graph.list_bytes(1))?;
-    let mut section = file.section(section::UPPER_LINKS)?;
-    for (node, &highest) in (0..).zip(&levels).filter(|&(_, &highest)| highest > 0) {
-        graph.raise(node, highest.into())?;
-        let view = graph.view();
-        (1..=highest.into()).try_for_each(|level| lists.read(&mut section, &view, node, level))?;
-    }
-    section.finish()?;
-    Ok((graph, Nodes { slots, levels }))
-}
-
-/// The highest level of each node, from where its lists begin among all upper lists, of `list_bytes` each.
-fn read_levels(file: &mut FileReader<'_>, nodes: usize, list_bytes: usize) -> Result<Vec<u8>> {
-    let name = file.name;
-    let lists = file.check_section(section::UPPER_LINKS, 4, 0..=u64::MAX)? / list_bytes as u64;
-    let mut section = file.section(section::UPPER_PLACES)?;
-    let mut levels = room("links", nodes)?;
-    levels.resize(nodes, 0);
-    // The node before, and where its lists begin.
-    let mut last: Option<(usize, u64)> = None;
-    let mut end = |last: Option<(usize, u64)>, place: u64| {
-        let (node, start) = last.unwrap_or((0, 1));
-        let level =
-            place.checked_sub(start).filter(|&level| level <= MAX_LEVEL as u64 && (level > 0) == last.is_some());
-        let Some(level) = level else {
-            let got = format!("node {node} with upper lists {start} … {place}");
-            return Err(name.corrupt(got, format!("lists of levels 1 … {MAX_LEVEL}, one node after the other")));
-        };
-        if last.is_some() {
-            levels[node] = level as u8;
-        }
-        Ok(())
-    };
-    for node in 0..nodes {
-        let place = section.take_u32()?;
-        if place != 0 {
-            end(last, place.into())?;
-            last = Some((node, place.into()));
-        }
-    }
-    section.finish()?;
-    end(last, lists + 1)?;
-    Ok(levels)
-}
-
-fn check_levels(file: &mut FileReader<'_>, expected: &[usize]) -> Result<()> {
-    let name = file.name;
-    let mut section = file.section(section::LEVELS)?;
-    for (level, &expected) in expected.iter().enumerate().filter(|&(_, &nodes)| nodes > 0) {
-        let got = section.take_u64()?;
-        if got != expected as u64 {
-            return Err(name.corrupt(format!("{got} nodes on level {level}"), expected));
-        }
-    }
-    section.finish()
-}
-
-/// Compares the groups of equal rows with those that were found.
-fn check_groups(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let name = file.name;
-    let mut section = file.section(section::GROUPS)?;
-    for expected in state.equals.pairs()? {
-        let got = section.take_u64()?;
-        if got != expected {
-            let text = |pair: u64| format!("slot {} equal to slot {}", pair as u32, pair >> 32);
-            return Err(name.corrupt(text(got), text(expected)));
-        }
-    }
-    section.finish()
-}
-
-fn read_nodes(file: &mut FileReader<'_>, migrated: usize) -> Result<Vec<u32>> {
-    let mut section = file.section(section::NODES)?;
-    let mut slots = room("links", migrated)?;
-    while !section.is_empty() {
-        slots.push(section.take_u32()?);
-    }
-    section.finish()?;
-    Ok(slots)
-}
-
-fn read_encoder(file: &mut FileReader<'_>) -> Result<Option<Encoder>> {
-    let name = file.name;
-    let Options { dimensions, metric, .. } = file.header.options;
-    let mut section = file.section(section::CENTER)?;
-    if section.is_empty() {
-        return section.finish().map(|()| None);
-    }
-    let mut bytes = room("codes", 8 + dimensions * 4)?;
-    bytes.extend_from_slice(section.take(8 + dimensions * 4)?);
-    section.finish()?;
-    encoder_of(&bytes, metric, name).map(Some)
-}
-
-/// What makes codes, from its bytes in a file.
-pub(super) fn encoder_of(bytes: &[u8], metric: Metric, name: FileName<'_>) -> Result<Encoder> {
-    let (unit, center) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
-    let unit = f64::from_le_bytes(*unit);
-    if !unit.is_normal() || unit < 0.0 {
-        return Err(name.corrupt(format!("a unit of {unit}"), "a number above 0"));
-    }
-    let center: Vec<f32> = center.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-    match center.iter().find(|value| !value.is_finite()) {
-        Some(value) => Err(name.corrupt(format!("{value} in the center"), "finite values")),
-        None => Ok(Encoder::with_center(metric, center, unit)),
-    }
-}
-
-struct Lists<'a> {
-    graph: &'a Graph,
-    nodes: usize,
-    links: Vec<Link>,
-    name: FileName<'a>,
-}
-
-impl Lists<'_> {
-    /// Reads the list of `node` on `level` into the graph, for which there is room in `view`.
-    fn read(&mut self, section: &mut SectionReader<'_>, view: &GraphView<'_>, node: u32, level: usize) -> Result<()> {
-        let (bytes, capacity) = (self.graph.list_bytes(level), self.graph.capacity(level));
-        let wrong = |got: String, expected: String| {
-            Err(self.name.corrupt(format!("node {node} on level {level}: {got}"), expected))
-        };
-        let mut stored = section.take(bytes)?.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
-        self.links.clear();
-        self.links.extend(stored.by_ref().map_while(Link::restored));
-        let degree = self.links.len();
-        if degree > capacity {
-            return wrong(format!("{degree} links"), format!("at most {capacity}"));
-        }
-        // The one that ended the list is gone.
-        if stored.any(|link| link != 0) {
-            return wrong(format!("a link behind {degree} and a free place"), "links before free places".into());
-        }
-        if let Some(link) = self.links.iter().find(|link| link.node() as usize >= self.nodes) {
-            return wrong(format!("a link to {}", link.node()), format!("below {}", self.nodes));
-        }
-        // A node that must keep as many as it can hold could take no more.
-        let kept = self.links.iter().filter(|link| link.is_kept()).count();
-        if kept >= capacity {
-            return wrong(format!("{kept} kept links"), format!("at most {}", capacity - 1));
-        }
-        if let Some(list) = view.list(node, level) {
-            list.write(&self.links);
-        }
-        Ok(())
-    }
-}
-
-fn read_vectors(file: &mut FileReader<'_>, state: &State) -> Result<()> {
-    let (name, work, slots) = (file.name, file.work, file.header.slots);
-    let shelf = state.shelf.writing();
-    let space = shelf.rows.space();
-    let row_bytes = space.row_bytes();
-    let mut section = file.section(section::VECTORS)?;
-    let (mut buffer, mut plain) = (RowBuffer::default(), Vec::new());
-    state.equals.reserve(0, slots)?;
-    let mut rows = shelf.rows.writer();
-    let at_once = UNIT.div_ceil(row_bytes);
-    let mut equal = 0..0;
-    for first in (0..slots).step_by(at_once) {
-        work.report(Phase::Read, first, slots);
-        let end = slots.min(first + at_once);
-        for row in first..end {
-            let refused = |got: String| name.corrupt(format!("row {row}: {got}"), "a row that may be added");
-            let Some(values) = unpadded(space, section.take(row_bytes)?, &mut plain) else {
-                return Err(refused("padding of another kind".into()));
-            };
-            let values = buffer.values(values, space.dtype())?;
-            space.check_row(values, None).map_err(|error| refused(error.to_string()))?;
-            rows.push(values)?;
-        }
-        rows.publish();
-        equal.end = end as u32;
-        // Where rows have another order, not before all are there.
-        if end == slots || !shelf.rows.is_arranged() {
-            state.equals.find(equal.clone(), rows.written(), work)?.enter();
-            equal.start = equal.end;
-        }
-    }
-    section.finish()?;
-    [section::TERMS, section::NORMS]
-        .into_iter()
-        .try_for_each(|id| if file.has(id) { file.pass_over(id) } else { Ok(()) })
+fn u64s(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks().0.iter().map(|&bytes| u64::from_le_bytes(bytes))
 }

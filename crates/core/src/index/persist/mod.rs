@@ -1,8 +1,7 @@
 //! An index as a file, and back.
 //!
-//! A file has all that a search reads as it is in memory, so that a view can read it where it is. Loading takes from it
-//! what cannot be derived (rows, ids, which slots are removed, nodes and links) and makes the rest anew: the id map, groups
-//! of equal rows, inverse norms and codes.
+//! A file has all that a search reads as it is in memory, so that a view can read it where it is, and loading can read it to
+//! where it stays. What loading makes anew is the id map and which rows are equal.
 
 mod check;
 mod examine;
@@ -193,13 +192,13 @@ pub(super) fn write(
 }
 
 /// Reads a file and checks all of it.
-pub(super) fn read(disk: &dyn Disk, path: &Path, work: &Work) -> Result<Snapshot> {
-    read_file(FileReader::open(disk, FileName(path), work)?)
+pub(super) fn read(file: &FileReader<'_>, pools: &Pools) -> Result<Snapshot> {
+    read_checking(load::CODES_A_CHECK, file, pools)
 }
 
-fn read_file(mut file: FileReader<'_>) -> Result<Snapshot> {
-    let state = load::read(&mut file)?;
-    let position = load::read_position(&mut file)?;
+/// As [`read`], where one in `every` codes is compared with its row.
+fn read_checking(every: usize, file: &FileReader<'_>, pools: &Pools) -> Result<Snapshot> {
+    let (state, position) = (load::read(file, every, pools)?, load::read_position(file)?);
     Ok(Snapshot { options: file.header.options.clone(), state, position, bytes: file.length })
 }
 
@@ -236,8 +235,8 @@ pub(super) fn from_bytes(bytes: Vec<u8>, opening: Opening, work: &Work) -> Resul
 
 fn load_file(file: FileReader<'_>, opening: Opening) -> Result<Index> {
     let (options, work) = (opening.options(&file.header.options)?, file.work);
-    let Snapshot { state, .. } = read_file(file)?;
     let pools = Pools::new(options.threads)?;
+    let Snapshot { state, .. } = read(&file, &pools)?;
     work.check()?;
     work.report(Phase::Read, state.len(), state.len());
     let index = Index::assemble(options, pools, state);

@@ -32,7 +32,7 @@ pub(super) fn state(map: &Arc<Map>, work: &Work) -> Result<State> {
         None => Vec::new(),
     };
     let texts = (header.options.id_type == IdType::String).then(|| file.section(section::TEXTS)).transpose()?;
-    let ids = IdStore::mapped(header.options.id_type, file.section(section::IDS)?, texts)?;
+    let ids = IdStore::stored(header.options.id_type, file.section(section::IDS)?, texts)?;
     let map_of_ids = IdMap::mapped(file.section(section::TABLE)?)?;
     let state = State::mapped(&header.options, file.rows(space, places)?, ids, map_of_ids);
     let removed = file.section(section::REMOVED)?;
@@ -79,7 +79,7 @@ impl File<'_> {
     fn rows(&self, space: Space, places: Vec<u32>) -> Result<Rows> {
         let terms = (space.terms() > 0).then(|| self.section(section::TERMS)).transpose()?;
         let norms = space.normalizes().then(|| self.section(section::NORMS)).transpose()?;
-        Rows::mapped(space, self.section(section::VECTORS)?, terms, norms, places)
+        Rows::stored(space, self.section(section::VECTORS)?, terms, norms, places)
     }
 
     fn groups(&self, state: &State, work: &Work) -> Result<()> {
@@ -106,14 +106,14 @@ impl File<'_> {
         let codes = self.layout.has_codes().then(|| {
             let center = self.map.section(section::CENTER, 4, 0..=u64::MAX)?;
             let encoder = encoder_of(center.checked()?, options.metric, self.name())?;
-            Codes::mapped(encoder, self.section(section::CODES)?, self.section(section::SCALARS)?)
+            Codes::stored(encoder, self.section(section::CODES)?, self.section(section::SCALARS)?)
         });
         let rows = state.shelf.share();
         let arranged = if rows.space().dtype().is_whole() { self.layout.nodes() } else { 0 };
-        let points = Points::mapped(rows, nodes, codes.transpose()?, arranged)?;
+        let points = Points::stored(rows, nodes, codes.transpose()?, arranged)?;
         let lists = [section::LINKS, section::UPPER_PLACES, section::UPPER_LINKS].map(|id| self.section(id));
         let [base, places, upper] = lists;
-        let mut graph = Graph::mapped(m, options.seed, is_bulk, points, [base?, places?, upper?])?;
+        let mut graph = Graph::stored(m, options.seed, is_bulk, points, [base?, places?, upper?])?;
         let levels = self.levels()?;
         let entry = (self.layout.nodes() > 0).then_some(Entry { node: entry.0, level: entry.1 as usize });
         if entry.is_some_and(|entry| entry.node as usize >= self.layout.nodes() || entry.level > MAX_LEVEL) {

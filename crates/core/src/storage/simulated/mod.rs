@@ -330,6 +330,11 @@ impl DiskFile for Handle {
         Ok(self.disk.operation()?.contents[self.content].bytes().len() as u64)
     }
 
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let state = self.disk.operation()?;
+        state.contents[self.content].bytes().get(offset as usize..).unwrap_or_default().read_exact(bytes)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.disk.0.lock().sync(self.content)
     }

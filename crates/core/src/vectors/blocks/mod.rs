@@ -12,9 +12,11 @@ mod writer;
 
 use std::marker::PhantomData;
 use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use rayon::prelude::*;
 
 pub(crate) use view::View;
 pub(crate) use writer::Writer;
@@ -95,6 +97,30 @@ impl<T: Zeroed> Blocks<T> {
         drop(growth);
         store.published.store(blocks, Ordering::Release);
         store.mapped = Some(section);
+        Ok(store)
+    }
+
+    /// `blocks` blocks of `stride` elements, whose bytes `read` puts in their places, many at once: it is told which is the
+    /// first of them. Runs on the pool that it is called on.
+    pub(crate) fn read(
+        what: &'static str,
+        stride: usize,
+        blocks: usize,
+        read: impl Fn(usize, &mut [u8]) -> Result<()> + Sync,
+    ) -> Result<Self> {
+        let store = Self::new(what, stride);
+        store.reserve(blocks)?;
+        let (view, at_once) = (store.view_of(blocks), 1 << store.shift);
+        (0..blocks.div_ceil(at_once)).into_par_iter().try_for_each(|chunk| {
+            let first = chunk * at_once;
+            let bytes = at_once.min(blocks - first) * stride * size_of::<T>();
+            let start = view.chunks[chunk].load(Ordering::Relaxed).cast();
+            // SAFETY: the chunk exists and holds so many bytes; each task has another, and nobody else has the store yet.
+            // Whatever is written to it, it is made of valid elements (`Zeroed`).
+            read(first, unsafe { slice::from_raw_parts_mut(start, bytes) })
+        })?;
+        store.growth.lock().written = blocks;
+        store.published.store(blocks, Ordering::Release);
         Ok(store)
     }
 

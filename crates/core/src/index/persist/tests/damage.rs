@@ -268,6 +268,30 @@ fn forged_sections_are_corrupt() {
     check("NaN", text, id::VECTORS, &|rows| rows[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
     check("zero vector", text, id::VECTORS, &|rows| rows[..12].fill(0));
     check("padding", text, id::VECTORS, &|rows| rows[12] = 1);
+    check("other numbers beside row 5", text, id::NORMS, &|norms| norms[20] ^= 1);
+    check("a link behind", text, id::LINKS, &|lists| put_u32(lists, 60, 1 << 31));
+    check("a link behind 0", text, id::LINKS, &|lists| put_u32(lists, 0, 0));
+    check("another code of node 0", text, id::CODES, &|codes| codes[0] ^= 1);
+    check("another code of node 0", text, id::SCALARS, &|scalars| scalars[4] ^= 1);
+    check("padding of another kind in code 1", text, id::CODES, &|codes| codes[64 + 3] = 0);
+    check("NaN beside a code", text, id::SCALARS, &|scalars| put_u32(scalars, 8, f32::NAN.to_bits()));
+}
+
+#[test]
+fn forged_terms_are_corrupt() {
+    for dtype in [Dtype::I8, Dtype::U8] {
+        for metric in [Metric::L2, Metric::InnerProduct] {
+            let mut bytes = saved(&live_through(Life::Full, Options { dtype, ..options(IdType::Number, metric) }));
+            let last = section(&bytes, id::TERMS).end - 1;
+            bytes[last] ^= 1;
+            seal(&mut bytes);
+            let error = loaded(&bytes).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(&error, Error::Corrupt { got, .. } if got.contains("other numbers beside row")),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -262,6 +262,10 @@ impl crate::storage::DiskFile for Sparse {
         Ok(self.0.metadata()?.len())
     }
 
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+        crate::storage::DiskFile::read_at(&self.0, bytes, offset)
+    }
+
     fn sync(&self) -> std::io::Result<()> {
         Ok(())
     }
