@@ -180,18 +180,6 @@ impl Header {
         format!("{MAJOR}.{MINOR}")
     }
 
-    /// Id, offset and length of the sections that there are.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (u32, u64, u64)> {
-        self.sections.iter().map(|section| (section.id, section.offset, section.length))
-    }
-
-    /// The sections that have other bytes in the file of `other`, or are not in it.
-    pub(crate) fn differing(&self, other: &Self) -> impl Iterator<Item = u32> {
-        let bytes = |section: &Section| (section.id, section.length, section.checksum);
-        let differs = move |section: &&Section| !other.sections.iter().any(|theirs| bytes(theirs) == bytes(section));
-        self.sections.iter().filter(differs).map(|section| section.id)
-    }
-
     /// Refuses what cannot be a file for its length alone.
     pub(super) fn check_length(length: u64, file: FileName<'_>) -> Result<()> {
         if length >= PAGE as u64 {
