@@ -57,6 +57,18 @@ struct Neighborhood {
 }
 
 impl Survey {
+    /// What makes codes of rows like those below `end`, and what a look at the rows at `slots` finds: as [`Survey::of`].
+    pub(crate) fn with_encoder(
+        rows: RowsView<'_>,
+        metric: Metric,
+        (slots, end): (&[u32], usize),
+        turns: Turns<'_>,
+    ) -> Option<(Encoder, Self)> {
+        let encoder = Encoder::train(rows, metric, end);
+        let survey = Self::of(rows, slots, Some(&encoder), turns)?;
+        Some((encoder, survey))
+    }
+
     /// Looks at the rows at `slots`, none of which equals another, and at their codes. Runs on the threads of the pool that
     /// it is called on, each work unit in a turn; `None` if it was stopped.
     pub(crate) fn of(rows: RowsView<'_>, slots: &[u32], encoder: Option<&Encoder>, turns: Turns<'_>) -> Option<Self> {

@@ -342,11 +342,13 @@ impl Inner {
         let is_encoded = !self.options.dtype.is_whole();
         let by = rows.building_views()[0];
         let (encoder, survey) = self.pools.build(|| {
-            let encoder = is_encoded.then(|| Encoder::train(rows.view(), self.options.metric, end));
-            let survey = Survey::of(by, slots, encoder.as_ref(), turns);
-            (encoder, survey)
-        });
-        let survey = survey?;
+            if is_encoded {
+                let (encoder, survey) = Survey::with_encoder(by, self.options.metric, (slots, end), turns)?;
+                Some((Some(encoder), survey))
+            } else {
+                Some((None, Survey::of(by, slots, None, turns)?))
+            }
+        })?;
         let m = self.options.m.unwrap_or_else(|| survey.degree());
         let shape = Shape::new(m, self.options.ef_construction, survey.dimensionality());
         Some((m, encoder.filter(|_| survey.codes_fit()), shape))

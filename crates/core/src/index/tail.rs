@@ -67,18 +67,16 @@ impl Inner {
         let views = current.building_views_of(rows);
         let never = || false;
         let turns = self.pools.turns(&never);
-        let (encoder, survey) = self.pools.write(|| {
-            let encoder = Encoder::train(rows, self.options.metric, end);
+        let found = self.pools.write(|| {
             let mut slots = state.leaders(0..end)?;
             slots.retain(|&slot| new.is_none_or(|new| !new.follows(slot)));
-            let survey = Survey::of(views[0], &slots, Some(&encoder), turns);
-            Ok((encoder, survey))
+            Ok(Survey::with_encoder(views[0], self.options.metric, (&slots, end), turns))
         })?;
-        let fits = survey.is_some_and(|survey| survey.codes_fit());
-        if !fits {
+        let fitting = found.filter(|(_, survey)| survey.codes_fit());
+        if fitting.is_none() {
             state.not_fitting.store(end, Ordering::Relaxed);
         }
-        Ok(fits.then_some(encoder))
+        Ok(fitting.map(|(encoder, _)| encoder))
     }
 }
 
