@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
+use super::again::Unsure;
 use super::candidates::{Table, TableView};
 use super::meter::{self, Meter};
 use super::{Bulk, atomics};
-use crate::bits::Bits;
 use crate::error::Result;
 use crate::graph::{PointsView, Scratch};
 use crate::pools::{give_way, giving_way};
@@ -39,24 +39,26 @@ pub(super) struct Incoming {
 
 impl Bulk<'_> {
     /// Replaces the candidates of each node that is `chosen` in the first of `tables` by what it selects of those in all,
-    /// `max` at most. The nodes that codes did not tell from each other are added to `blurred`. False if it was stopped.
+    /// `max` at most. The nodes that should look for other candidates are added to `unsure`. False if it was stopped.
     pub(super) fn choose(
         &self,
         views: &[PointsView<'_>],
         tables: &[Table],
         max: usize,
         chosen: impl Fn(u32) -> bool + Copy + Sync,
-        blurred: &Bits,
+        unsure: &Unsure,
     ) -> bool {
         let tables: Vec<TableView<'_>> = tables.iter().map(Table::view).collect();
         let max = max.min(tables[0].stride());
         let found = |node| tables.iter().filter(move |_| chosen(node)).flat_map(move |table| table.row(node));
         self.each(views, meter::CHOICE, found, |node, scratch| {
             if chosen(node) {
-                let (links, is_blurred) = select(views, node, found(node), max, scratch);
+                let Selected { links, found, is_blurred } = select(views, node, found(node), max, scratch);
                 tables[0].set(node, links.iter().map(|key| key.slot()));
                 if is_blurred {
-                    blurred.set(node);
+                    unsure.blurred.set(node);
+                } else if found < max {
+                    unsure.lonely.set(node);
                 }
             }
         })
@@ -75,7 +77,7 @@ impl Bulk<'_> {
         let incoming = Incoming::of(table)?;
         let found = |node| table.row(node).chain(incoming.of_node(node));
         Ok(self.each(views, meter::MERGE, found, |node, scratch| {
-            visit(node, select(views, node, found(node), capacity, scratch).0);
+            visit(node, select(views, node, found(node), capacity, scratch).links);
         }))
     }
 
@@ -111,15 +113,23 @@ impl Bulk<'_> {
     }
 }
 
-/// At most `max` of what was `found` for `node`, all of it if that is no more, and whether codes did not tell it apart. Each
-/// distance selects its share.
+/// What a node selects.
+struct Selected<'s> {
+    links: &'s [Key],
+    /// Of how many nodes.
+    found: usize,
+    /// Whether codes did not tell these apart.
+    is_blurred: bool,
+}
+
+/// At most `max` of what was `found` for `node`, all of it if that is no more. Each distance selects its share.
 fn select<'s>(
     views: &[PointsView<'_>],
     node: u32,
     found: impl Iterator<Item = u32>,
     max: usize,
     scratch: &'s mut Scratch,
-) -> (&'s [Key], bool) {
+) -> Selected<'s> {
     let Scratch { neighbors: nodes, second, distances, weights, keys: candidates, chosen, selector, .. } = scratch;
     nodes.clear();
     nodes.extend(found);
@@ -136,7 +146,7 @@ fn select<'s>(
             points.select(candidates, max * (position + 1) / views.len(), chosen, selector);
         }
     }
-    (chosen, is_blurred)
+    Selected { links: chosen, found: nodes.len(), is_blurred }
 }
 
 /// Leaves the first of equal nodes. `table` is a hash table of nodes, each plus 1.

@@ -11,7 +11,7 @@
 //!
 //! Each phase writes disjoint data: the same graph at any number of threads.
 
-mod blurred;
+mod again;
 mod candidates;
 mod lists;
 mod mend;
@@ -177,7 +177,7 @@ impl Bulk<'_> {
         let Some(tables) = tables.collect::<Result<Option<Vec<Table>>>>()? else {
             return Ok(false);
         };
-        let is_done = self.choose_clearly(&views, &tables, partitions, self.shape.selected(capacity))?;
+        let is_done = self.choose_surely(&views, &tables, partitions, self.shape.selected(capacity))?;
         let is_done = is_done && self.merge(&views, &tables[0], capacity, write)?;
         Ok(is_done)
     }
