@@ -268,23 +268,42 @@ fn zero_rows_are_rows() {
     assert_eq!(error.code(), "ERR_INVALID_VECTOR");
 }
 
+/// Demands that a bulk build of `rows` finds as much for `queries` at `ef` as insertion.
+fn check_bulk_beside_inserted(name: &str, options: &Options, rows: &[f32], queries: &[f32], ef: usize) {
+    let recalls = ["bulk", "insert"].map(|method| {
+        let index = Index::new(Options { auto_migrate: false, ..options.clone() }).unwrap();
+        add_in_batches(&index, rows, options.dimensions, 5_000);
+        if method == "bulk" {
+            index.migrate(&Work::default()).unwrap();
+        }
+        while index.migrate_step(1_000).unwrap() > 0 {}
+        assert_eq!(index.migration().method, Some(method));
+        recall(&index, rows, queries, ef)
+    });
+    assert!(recalls[0] >= recalls[1] - 0.005, "{name}, in bulk and inserted: {recalls:?}");
+}
+
 #[test]
 fn few_dimensions_are_built_in_bulk_as_well_as_inserted() {
     for dimensions in [2, 4, 8] {
         let mut rng = Rng(14);
         let mut make = |count: usize| (0..count * dimensions).map(|_| rng.unit()).collect::<Vec<f32>>();
         let (rows, queries) = (make(20_000), make(400));
-        let recalls = ["bulk", "insert"].map(|method| {
-            let index = Index::new(Options { auto_migrate: false, ..options(dimensions, Metric::L2) }).unwrap();
-            add_in_batches(&index, &rows, dimensions, 5_000);
-            if method == "bulk" {
-                index.migrate(&Work::default()).unwrap();
-            }
-            while index.migrate_step(1_000).unwrap() > 0 {}
-            assert_eq!(index.migration().method, Some(method));
-            recall(&index, &rows, &queries, 12)
-        });
-        assert!(recalls[0] >= recalls[1] - 0.005, "{dimensions} dimensions, in bulk and inserted: {recalls:?}");
+        let options = options(dimensions, Metric::L2);
+        check_bulk_beside_inserted(&format!("{dimensions} dimensions"), &options, &rows, &queries, 12);
+    }
+}
+
+#[test]
+fn clusters_that_fill_all_leaves_of_a_node_are_built_in_bulk_as_well_as_inserted() {
+    let (dimensions, count) = (24, 6_000);
+    for (metric, centers, sigma) in [(Metric::L2, 12, 0.1), (Metric::Cosine, 12, 0.1), (Metric::L2, 40, 0.03)] {
+        let rows = clustered(dimensions, count, centers, sigma);
+        let mut rng = Rng(16);
+        let near = rows.chunks(dimensions).step_by(count / 300).flatten();
+        let queries: Vec<f32> = near.map(|x| x + 0.5 * sigma * rng.normal()).collect();
+        let name = format!("{centers} clusters, {metric:?}");
+        check_bulk_beside_inserted(&name, &options(dimensions, metric), &rows, &queries, 16);
     }
 }
 

@@ -19,11 +19,15 @@ use crate::topk::Key;
 /// Nodes that lose their candidates before it gives way to queries.
 const CLEARED_AT_ONCE: usize = 1_024;
 
+/// A cluster is not split again where fewer than one membership in so many is that of a lonely node whose nearest leader
+/// has it: in data without clusters they are single nodes, to which it would matter little.
+const RARE: usize = 64;
+
 /// Nodes that should look for other candidates.
 pub(super) struct Unsure {
     /// Codes do not tell apart what they found.
     pub(super) blurred: Bits,
-    /// They found fewer than they may link to.
+    /// They found fewer than half of what they may link to.
     pub(super) lonely: Bits,
 }
 
@@ -78,7 +82,8 @@ impl Bulk<'_> {
         let (fanout, k) = (partition.fanout, self.shape.per_leaf);
         let all = giving_way(0..points.len() as u32, CLEARED_AT_ONCE).filter(|&node| blurred.get(node));
         all.for_each(|node| table.set(node, std::iter::empty()));
-        self.leaves_of(points, partition, |membership| blurred.get(membership / fanout as u32), |products, memberships, nodes| {
+        let is_blurred = |membership: u32| blurred.get(membership / fanout as u32);
+        self.leaves_of(points, partition, usize::MAX, is_blurred, |products, memberships, nodes| {
             let rows: Vec<u32> = memberships.iter().map(|&membership| membership / fanout as u32).collect();
             let mut visit = |position: usize, keys: &[Key]| {
                 let found = keys.iter().map(|key| nodes[key.slot() as usize]).filter(|&node| node != rows[position]);
@@ -100,7 +105,7 @@ impl Bulk<'_> {
     ) -> Result<bool> {
         let fanout = partition.fanout as u32;
         let is_lonely = |membership: u32| membership.is_multiple_of(fanout) && lonely.get(membership / fanout);
-        self.leaves_of(points, partition, is_lonely, |products, memberships, nodes| {
+        self.leaves_of(points, partition, RARE, is_lonely, |products, memberships, nodes| {
             let rows: Vec<u32> = memberships.iter().map(|&membership| membership / fanout).collect();
             let mut found: Vec<Vec<Key>> = vec![Vec::new(); rows.len()];
             // No product finds more than so many at once: the nearest of each part of the leaf.
@@ -127,12 +132,13 @@ impl Bulk<'_> {
         })
     }
 
-    /// Calls `visit` with the memberships of each leaf that `are_chosen`, if there are any, and all nodes of the leaf. False
-    /// if it was stopped.
+    /// Calls `visit` with the memberships of each leaf that `are_chosen`, if there are any, and all nodes of the leaf; not
+    /// for clusters where they are fewer than one in `rare`. False if it was stopped.
     fn leaves_of(
         &self,
         points: &PointsView<'_>,
         partition: &Partition,
+        rare: usize,
         are_chosen: impl Fn(u32) -> bool + Copy + Sync,
         visit: impl Fn(&mut Cpu, &[u32], &[u32]) -> Result<bool> + Sync,
     ) -> Result<bool> {
@@ -143,9 +149,10 @@ impl Bulk<'_> {
                 let chosen: Vec<u32> =
                     memberships.iter().copied().filter(|&membership| are_chosen(membership)).collect();
                 self.scratches.count_product(chosen.len(), nodes.len());
-                chosen.is_empty().then_some(Ok(true)).unwrap_or_else(|| visit(products, &chosen, &nodes))
+                if chosen.is_empty() { Ok(true) } else { visit(products, &chosen, &nodes) }
             };
-            if cluster.iter().any(|&membership| are_chosen(membership)) {
+            let chosen = cluster.iter().filter(|&&membership| are_chosen(membership)).count();
+            if chosen > 0 && cluster.len() / chosen <= rare {
                 self.split(points, cluster, fanout, &mut Cpu::new(), &mut leaf)
             } else {
                 Ok(true)

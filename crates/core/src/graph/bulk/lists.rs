@@ -57,7 +57,7 @@ impl Bulk<'_> {
                 tables[0].set(node, links.iter().map(|key| key.slot()));
                 if is_blurred {
                     unsure.blurred.set(node);
-                } else if found < max {
+                } else if found < max / 2 {
                     unsure.lonely.set(node);
                 }
             }
