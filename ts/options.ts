@@ -1,6 +1,6 @@
 import { invalidArgument } from './errors.js'
 import type { NativeOptions } from './native.js'
-import { kindOf, unshared } from './typed-arrays.js'
+import { checkAttached, kindOf, unshared } from './typed-arrays.js'
 import type { IdType, LoadOptions, Progress, Signal } from './types.js'
 
 /** How a call is watched and stopped, checked. */
@@ -112,6 +112,7 @@ export function checkMaxVectors(maxVectors: unknown): number | undefined {
 
 export function checkBytes(bytes: unknown): Uint8Array {
   if (kindOf(bytes) !== 'Uint8Array') throw invalidArgument('bytes', bytes, 'a Uint8Array')
+  checkAttached('bytes', bytes as Uint8Array)
   return unshared(bytes as Uint8Array, 'Uint8Array')
 }
 

@@ -1,6 +1,6 @@
 import { VicinalError, invalidArgument } from './errors.js'
 import type { NativeVectors } from './native.js'
-import { allocate, isBuffer, kindOf, lengthOf, unshared } from './typed-arrays.js'
+import { allocate, checkAttached, isBuffer, kindOf, lengthOf, unshared } from './typed-arrays.js'
 
 const vectorTypes = 'a Float32Array, Float64Array, Uint8Array, Int8Array (no Buffer) or an array of numbers'
 
@@ -91,12 +91,12 @@ function checkDimensions(got: number, expected: number, row?: number): void {
 function vectorKind(name: string, vector: unknown, row?: number): Kind | undefined {
   const kind = kindOf(vector)
   switch (kind) {
-    case 'Uint8Array':
-      if (isBuffer(vector as Uint8Array)) throw invalidArgument(name, vector, vectorTypes, row)
-      return kind
     case 'Float32Array':
     case 'Float64Array':
+    case 'Uint8Array':
     case 'Int8Array':
+      if (isBuffer(vector as NativeVectors)) throw invalidArgument(name, vector, vectorTypes, row)
+      checkAttached(name, vector as NativeVectors, row)
       return kind
     default:
       return undefined
