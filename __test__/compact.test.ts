@@ -149,7 +149,8 @@ test('beside steady writes what is removed stays in proportion to what is live',
     await index.remove(ids)
     most = Math.max(most, index.stats().removed)
   }
-  t.true(most <= 4 * live + 1_000, `${most} removed rows`)
+  // It is counted while the 500 are there too, and before they go.
+  t.true(most <= 4 * (live + 500) + 500, `${most} removed rows`)
   t.is(index.size, live)
 })
 
