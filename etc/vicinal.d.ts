@@ -257,15 +257,16 @@ export interface VectorIndex<I extends Id = number> {
      * rows once more until it is done. Until then all is as before, also if it is aborted or fails. Rows that wait to be moved
      * by hand go on to wait. The directory of an opened index becomes smaller with the next checkpoint.
      *
-     * With `migration: 'auto'` it also happens by itself, when an eighth of the rows, and at least 1,024, is removed.
-     * {@link VectorIndex.close} ends it: it rejects with `ERR_CLOSED`.
+     * With `migration: 'auto'` it also happens by itself, when an eighth of the rows, and at least 1,024, is removed. While it
+     * has fallen behind, {@link VectorIndex.upsert} and {@link VectorIndex.remove} wait for it: where four times as many rows
+     * are removed as are live, or as 4,096 if fewer are. {@link VectorIndex.close} ends it: it rejects with `ERR_CLOSED`.
      */
     compact(work?: Work): Promise<void>;
     /**
      * Ends the use of the index when the calls made before are over. A migration in the background stops, and
-     * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again. An index of
-     * {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint fails, this
-     * rejects, the index is closed all the same and nothing that was acknowledged is lost.
+     * a pending {@link VectorIndex.migrate} or {@link VectorIndex.compact} rejects with `ERR_CLOSED`. May be called again.
+     * An index of {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint
+     * fails, this rejects, the index is closed all the same and nothing that was acknowledged is lost.
      */
     close(): Promise<void>;
     /** {@link VectorIndex.close}. */
