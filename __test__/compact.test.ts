@@ -137,6 +137,23 @@ test('it comes by itself when an eighth is removed, unless the migration is by h
   }
 })
 
+test('beside steady writes what is removed stays in proportion to what is live', async (t) => {
+  const live = 5_000
+  const index = new VectorIndex({ dimensions, threshold: 1_000, threads: 1 })
+  await index.add(range(live), rows.subarray(0, live * dimensions))
+  await index.migrate()
+  let most = 0
+  for (let round = 0; round < 120; round++) {
+    const ids = range(500, live + round * 500)
+    await index.add(ids, rows.subarray(0, ids.length * dimensions))
+    await index.remove(ids)
+    most = Math.max(most, index.stats().removed)
+  }
+  // It is counted while the 500 are there too, and before they go.
+  t.true(most <= 4 * (live + 500) + 500, `${most} removed rows`)
+  t.is(index.size, live)
+})
+
 // These two by themselves and on one thread, so that the compaction is not done before it is stopped.
 test.serial('aborted in its midst it has changed nothing', async (t) => {
   const index = await removed(range(count).slice(count / 10), { threads: 1 })

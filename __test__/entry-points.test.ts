@@ -22,6 +22,8 @@ test('errors and indexes of the one are those of the other', async (t) => {
 test('classes have the names that users know', async (t) => {
   t.is(esm.VectorIndex.name, 'VectorIndex')
   t.is(esm.VicinalError.name, 'VicinalError')
+  const call = esm.VectorIndex as unknown as () => unknown
+  t.throws(call, { instanceOf: TypeError, message: /VectorIndex cannot be invoked without 'new'/ })
   const index = new esm.VectorIndex({ dimensions: 1 })
   t.is(Object.getPrototypeOf(await index.idSet([])).constructor.name, 'IdSet')
 })

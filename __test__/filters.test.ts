@@ -147,3 +147,25 @@ test('what a filter of the caller throws comes through as it is', async (t) => {
     await rejectsWith(t, sync(), reason)
   }
 })
+
+test('what is wrong with a filter is said of the filter', async (t) => {
+  const index = new VectorIndex({ dimensions: 1 })
+  const wrong: [unknown, RegExp][] = [
+    [Float64Array.of(0.5), /^filter: got 0\.5 in row 0, expected a safe integer/],
+    [[0.5], /^filter: got 0\.5 in row 0, expected a safe integer/],
+    [new Map([[1, 2]]), /^filter: got an object of class Map, expected .*array of numbers.*Set or an IdSet/],
+    [{}, /^filter: got an object of class Object, expected .*Set or an IdSet/],
+    ['x', /^filter: got "x", expected .*Set or an IdSet/],
+  ]
+  for (const [filter, message] of wrong) {
+    await rejects(t, () => index.search([1], { filter: filter as never }), 'ERR_INVALID_ARGUMENT', message)
+    await rejects(t, () => index.searchBatch([[1]], { filter: filter as never }), 'ERR_INVALID_ARGUMENT', message)
+    throws(t, () => index.searchSync([1], { filter: filter as never }), 'ERR_INVALID_ARGUMENT', message)
+  }
+  const strings = new VectorIndex({ dimensions: 1, idType: 'string' })
+  const lone = { filter: ['a', '\ud800'] }
+  const message = /^filter: got .* in row 1, expected well-formed/
+  await rejects(t, () => strings.search([1], lone), 'ERR_INVALID_ARGUMENT', message)
+  throws(t, () => strings.searchSync([1], lone), 'ERR_INVALID_ARGUMENT', message)
+  await rejects(t, () => strings.idSet(['\ud800']), 'ERR_INVALID_ARGUMENT', /^ids: /)
+})

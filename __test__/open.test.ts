@@ -1,4 +1,5 @@
 import test from 'ava'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { VectorIndex, type Id } from 'vicinal'
@@ -172,6 +173,21 @@ test('directories may have any name, and be made with those above', async (t) =>
   await index.close()
   await using again = await VectorIndex.open(`${place}/`)
   t.deepEqual(again.get(1), Float32Array.of(1, 2))
+})
+
+test('a call that is refused makes nothing, also in a directory that is there', async (t) => {
+  const place = newPlace()
+  await rejects(
+    t,
+    () => VectorIndex.open(place),
+    'ERR_INVALID_ARGUMENT',
+    /^dimensions: got none, expected a whole number/,
+  )
+  t.false(existsSync(place))
+  await mkdir(place)
+  await writeFile(path.join(place, 'mine'), 'no index')
+  await rejects(t, () => VectorIndex.open(place), 'ERR_INVALID_ARGUMENT', /^dimensions: /)
+  t.deepEqual(await readdir(place), ['mine'])
 })
 
 test('a file in place of the directory, or one that cannot be made, is ERR_IO', async (t) => {

@@ -40,6 +40,12 @@ test('unknown names are refused, even without a value', (t) => {
   }
 })
 
+test('dimensions are required, and said to be what they may be', async (t) => {
+  const message = /^dimensions: got undefined, expected a whole number, 1 … 65536$/
+  throws(t, () => new VectorIndex({} as never), 'ERR_INVALID_ARGUMENT', message)
+  throws(t, () => new VectorIndex({ dimensions: undefined } as never), 'ERR_INVALID_ARGUMENT', message)
+})
+
 test('options must be an object', (t) => {
   for (const options of [undefined, null, 4, 'l2', [], new Float32Array(2), () => 1]) {
     throws(t, () => new VectorIndex(options as never), 'ERR_INVALID_ARGUMENT')

@@ -200,6 +200,22 @@ test('a checkpoint does not wait for a listener that waits in addSync for what w
   t.is(index.size, count + 1)
 })
 
+test('a call that has nothing to do has an end all the same', async (t) => {
+  const directory = await temporaryDirectory()
+  const index = new VectorIndex({ dimensions: 1, threshold: 100 })
+  const first = (await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress })))[0]!
+  t.deepEqual([first.done, first.total], [0, 0])
+  await index.add(range(10), Float32Array.from(range(10)))
+  await watched(t, ['insert'], (onProgress) => index.migrate({ onProgress }))
+  await watched(t, ['copy'], (onProgress) => index.add([], [], { onProgress }))
+  await watched(t, ['read'], (onProgress) => index.searchBatch([], { onProgress }))
+  await watched(t, ['swap'], (onProgress) => index.compact({ onProgress }))
+  await watched(t, ['write'], (onProgress) => index.toBytes({ onProgress }))
+  await watched(t, ['verify'], (onProgress) => new VectorIndex({ dimensions: 1 }).verify({ onProgress }))
+  await using opened = await VectorIndex.open(path.join(directory, 'unchanged'), { dimensions: 1 })
+  await watched(t, ['write'], (onProgress) => opened.checkpoint({ onProgress }))
+})
+
 test('a save of nothing calls once', async (t) => {
   const directory = await temporaryDirectory()
   const index = new VectorIndex({ dimensions: 1 })

@@ -230,3 +230,29 @@ test('what has the methods of a signal is one', async (t) => {
     await rejects(t, () => index.add([count], [range(dimensions)], { signal: other }), 'ERR_INVALID_ARGUMENT', /signal/)
   }
 })
+
+test('a signal that throws, or aborts while it is asked, stops the call before it has begun', async (t) => {
+  const index = await filled()
+  const before = await contents(index)
+  const error = new Error('no listeners here')
+  const throwing = {
+    aborted: false,
+    addEventListener() {
+      throw error
+    },
+    removeEventListener() {},
+  }
+  const aborting = {
+    aborted: false,
+    reason: error,
+    addEventListener() {
+      this.aborted = true
+    },
+    removeEventListener() {},
+  }
+  for (const signal of [throwing, throwing, aborting]) {
+    await rejectsWith(t, index.add([count], [rows.subarray(0, dimensions)], { signal }), error)
+  }
+  await index.remove([count])
+  t.deepEqual(await contents(index), before)
+})

@@ -36,6 +36,8 @@ export declare const VectorIndex: types.VectorIndexConstructor;
 
 // types.d.ts
 import type { VicinalError } from './errors.js';
+import type { IndexOptions, LoadOptions, OpenOptions, SearchOptions, VerifyOptions, Work } from './option-types.js';
+export type * from './option-types.js';
 declare global {
     /** For consumers whose `lib` does not have them yet. */
     interface SymbolConstructor {
@@ -75,34 +77,6 @@ export interface IdSet<I> {
 }
 /** The ids that may be found. All but an {@link IdSet} is converted at every call. */
 export type Filter<I> = ReadonlySet<I> | Ids<I> | IdSet<I>;
-/** How far a call has come. */
-export interface Progress {
-    /** Rows. */
-    done: number;
-    /** Rows. */
-    total: number;
-    /** `'copy'`, `'insert'`, `'partition'`, `'leaves'`, `'merge'`, `'swap'`, `'write'`, `'read'` or `'verify'`. */
-    phase: string;
-}
-/** What is used of an `AbortSignal`. */
-export interface Signal {
-    readonly aborted: boolean;
-    readonly reason?: any;
-    addEventListener(type: 'abort', listener: () => void): void;
-    removeEventListener(type: 'abort', listener: () => void): void;
-}
-/** How to watch and stop a call that may take long. */
-export interface Work {
-    /** Rejects the call with the signal's reason, unless its work is already done. */
-    signal?: Signal | undefined;
-    /**
-     * Called with the progress, at most every 50 ms, and a last time with `done` = `total`, which may come sooner. If it
-     * throws, the call is aborted and rejects with that error. A write waits for the return of the last call before it
-     * takes effect, so it adds, replaces or saves nothing then; only where {@link VectorIndex.addSync} blocks the thread
-     * meanwhile, it does not wait, and takes effect whatever the listener does.
-     */
-    onProgress?: ((progress: Progress) => void) | undefined;
-}
 /**
  * How the values of rows are kept. `'f32'`: 4 bytes, single precision. `'f16'`: 2 bytes, rounded to half precision; what
  * would be 65,520 or more in magnitude is refused. `'i8'`, `'u8'`: a byte, whole numbers of −128 … 127 or 0 … 255 only;
@@ -110,65 +84,6 @@ export interface Work {
  * distances are those of the rows as they are kept.
  */
 export type Dtype = 'f32' | 'f16' | 'i8' | 'u8';
-/** What an index is made with. */
-export interface IndexOptions {
-    /** Values a vector, 1 … 65,536. */
-    dimensions: number;
-    /** What distances are, and which rows are refused: {@link Metric}. `'l2'` by default. */
-    metric?: Metric | undefined;
-    /** What ids are: {@link Id}. `'number'` by default. */
-    idType?: IdType | undefined;
-    /** How rows are kept: {@link Dtype}. `'f32'` by default. */
-    dtype?: Dtype | undefined;
-    /**
-     * Links chosen per node of the graph, 2 … 256; level 0 holds up to twice as many. By default it is chosen
-     * from the data, starting at 16, and shown by {@link VectorIndex.stats}.
-     */
-    m?: number | undefined;
-    /**
-     * Size of the candidate list of an insertion into the graph, at least 1. 200 by default. Where the graph is built in
-     * bulk, a row has about a fifth as many candidates, in proportion to `m` / 16: 40 by default.
-     */
-    efConstruction?: number | undefined;
-    /** The default of {@link SearchOptions.ef}. 64 by default. */
-    ef?: number | undefined;
-    /** The number of rows that starts the graph. 5,000 by default; 0: the first; `Infinity`: always exact. */
-    threshold?: number | undefined;
-    /** Rows that a migration inserts and publishes at once, at least 1: the grain of steps. 1,000 by default. */
-    chunkSize?: number | undefined;
-    /** Whether the migration into the graph starts by itself. `'auto'` by default. */
-    migration?: 'auto' | 'manual' | undefined;
-    /**
-     * 1 … 1,024 threads for this index alone. By default one pool of all available cores is shared by the
-     * process's indexes.
-     */
-    threads?: number | undefined;
-    /** Where randomness starts, 0 … 2^53 − 1. The same calls and the same seed give the same graph. */
-    seed?: number | undefined;
-    /** Rows to reserve memory for, as far as it is granted; a hint, never a cap. */
-    capacity?: number | undefined;
-}
-/** What a search is asked for. */
-export interface SearchOptions<I> {
-    /** Neighbors wanted, at least 1; 10 by default. `Infinity` only with `maxDistance`: all within it, exact. */
-    k?: number | undefined;
-    /** Size of the candidate list, at least 1, then raised to `k`. The index's own by default. */
-    ef?: number | undefined;
-    /**
-     * The share of the true neighbors to find, above 0 and at most 1, instead of `ef`. The index then takes `ef` from a
-     * table that it measures on its own rows, in the background, from the first such search on; until the table is there,
-     * it takes one that suffices for hard data. 1 is `exact`.
-     */
-    recall?: number | undefined;
-    /** Compare with every row instead of asking the graph. */
-    exact?: boolean | undefined;
-    /** Only neighbors whose distance is at most this. */
-    maxDistance?: number | undefined;
-    /** Only these ids. */
-    filter?: Filter<I> | undefined;
-    /** Rejects the search with the signal's reason. */
-    signal?: Signal | undefined;
-}
 /** What {@link VectorIndex.searchBatch} returns. The answer to query `i` starts at `i * k`. */
 export interface BatchHits {
     /** By the index's id type. What is not real is 0, 0n or `''`. */
@@ -228,15 +143,6 @@ export interface IndexStats {
      */
     checkpointError?: VicinalError;
 }
-/** What {@link VectorIndex.verify} looks at. */
-export interface VerifyOptions extends Work {
-    /** Rows to search for; 1,000 by default, at most all. */
-    samples?: number | undefined;
-    /** Neighbors compared per row; 10 by default. */
-    k?: number | undefined;
-    /** As in {@link SearchOptions.ef}. */
-    ef?: number | undefined;
-}
 /** What {@link VectorIndex.verify} found. */
 export interface Verification {
     /** The share of exact neighbors that searches found, 0 … 1; 1 for an empty index. */
@@ -245,24 +151,6 @@ export interface Verification {
     unreachable: number;
     /** Rows searched for. */
     samples: number;
-}
-/** How {@link VectorIndexConstructor.open} opens a directory. */
-export interface OpenOptions extends Partial<IndexOptions> {
-    /**
-     * What a write that has resolved survives. `'fsync'`, the default: a crash of the process and a loss of power; calls
-     * that wait at the same time share a sync. `'buffered'`: a crash of the process only. What the operating system has not
-     * written by itself when the power goes, which may be the writes of half a minute, is lost, the newest first.
-     */
-    durability?: 'fsync' | 'buffered' | undefined;
-    /** Nothing in the directory is made or changed, and writes reject with `ERR_READ_ONLY`. `false` by default. */
-    readOnly?: boolean | undefined;
-}
-/** How {@link VectorIndexConstructor.load} and the like read a file. */
-export interface LoadOptions extends Work {
-    /** As in {@link IndexOptions.threads}; not kept in the file. */
-    threads?: number | undefined;
-    /** The id type that the file is expected to have; otherwise `ERR_INVALID_ARGUMENT`. */
-    idType?: IdType | undefined;
 }
 /**
  * An index of vectors: exact while it is small, a graph when it grows.
@@ -369,15 +257,16 @@ export interface VectorIndex<I extends Id = number> {
      * rows once more until it is done. Until then all is as before, also if it is aborted or fails. Rows that wait to be moved
      * by hand go on to wait. The directory of an opened index becomes smaller with the next checkpoint.
      *
-     * With `migration: 'auto'` it also happens by itself, when an eighth of the rows, and at least 1,024, is removed.
-     * {@link VectorIndex.close} ends it: it rejects with `ERR_CLOSED`.
+     * With `migration: 'auto'` it also happens by itself, when an eighth of the rows, and at least 1,024, is removed. While it
+     * has fallen behind, {@link VectorIndex.upsert} and {@link VectorIndex.remove} wait for it: where four times as many rows
+     * are removed as are live, or as 4,096 if fewer are. {@link VectorIndex.close} ends it: it rejects with `ERR_CLOSED`.
      */
     compact(work?: Work): Promise<void>;
     /**
      * Ends the use of the index when the calls made before are over. A migration in the background stops, and
-     * a pending {@link VectorIndex.migrate} rejects with `ERR_CLOSED`. May be called again. An index of
-     * {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint fails, this
-     * rejects, the index is closed all the same and nothing that was acknowledged is lost.
+     * a pending {@link VectorIndex.migrate} or {@link VectorIndex.compact} rejects with `ERR_CLOSED`. May be called again.
+     * An index of {@link VectorIndexConstructor.open} makes a last checkpoint and unlocks its directory; if the checkpoint
+     * fails, this rejects, the index is closed all the same and nothing that was acknowledged is lost.
      */
     close(): Promise<void>;
     /** {@link VectorIndex.close}. */
@@ -431,4 +320,120 @@ export interface VectorIndexConstructor {
      */
     open<I extends Id = number>(directory: string, options?: OpenOptions): Promise<VectorIndex<I>>;
 }
-export {};
+
+// option-types.d.ts
+import type { Dtype, Filter, IdType, Metric } from './types.js';
+/** How far a call has come. */
+export interface Progress {
+    /** Rows. */
+    done: number;
+    /** Rows. */
+    total: number;
+    /** `'copy'`, `'insert'`, `'partition'`, `'leaves'`, `'merge'`, `'swap'`, `'write'`, `'read'` or `'verify'`. */
+    phase: string;
+}
+/** What is used of an `AbortSignal`. */
+export interface Signal {
+    readonly aborted: boolean;
+    readonly reason?: any;
+    addEventListener(type: 'abort', listener: () => void): void;
+    removeEventListener(type: 'abort', listener: () => void): void;
+}
+/** How to watch and stop a call that may take long. */
+export interface Work {
+    /** Rejects the call with the signal's reason, unless its work is already done. */
+    signal?: Signal | undefined;
+    /**
+     * Called with the progress, at most every 50 ms, and a last time with `done` = `total`, which may come sooner. If it
+     * throws, the call is aborted and rejects with that error. A write waits for the return of the last call before it
+     * takes effect, so it adds, replaces or saves nothing then; only where {@link VectorIndex.addSync} blocks the thread
+     * meanwhile, it does not wait, and takes effect whatever the listener does.
+     */
+    onProgress?: ((progress: Progress) => void) | undefined;
+}
+/** What an index is made with. */
+export interface IndexOptions {
+    /** Values a vector, 1 … 65,536. */
+    dimensions: number;
+    /** What distances are, and which rows are refused: {@link Metric}. `'l2'` by default. */
+    metric?: Metric | undefined;
+    /** What ids are: {@link Id}. `'number'` by default. */
+    idType?: IdType | undefined;
+    /** How rows are kept: {@link Dtype}. `'f32'` by default. */
+    dtype?: Dtype | undefined;
+    /**
+     * Links chosen per node of the graph, 2 … 256; level 0 holds up to twice as many. By default it is chosen
+     * from the data, starting at 16, and shown by {@link VectorIndex.stats}.
+     */
+    m?: number | undefined;
+    /**
+     * Size of the candidate list of an insertion into the graph, at least 1. 200 by default. Where the graph is built in
+     * bulk, a row has about a fifth as many candidates, in proportion to `m` / 16: 40 by default.
+     */
+    efConstruction?: number | undefined;
+    /** The default of {@link SearchOptions.ef}. 64 by default. */
+    ef?: number | undefined;
+    /** The number of rows that starts the graph. 5,000 by default; 0: the first; `Infinity`: always exact. */
+    threshold?: number | undefined;
+    /** Rows that a migration inserts and publishes at once, at least 1: the grain of steps. 1,000 by default. */
+    chunkSize?: number | undefined;
+    /** Whether the migration into the graph starts by itself. `'auto'` by default. */
+    migration?: 'auto' | 'manual' | undefined;
+    /**
+     * 1 … 1,024 threads for this index alone. By default one pool of all available cores is shared by the
+     * process's indexes.
+     */
+    threads?: number | undefined;
+    /** Where randomness starts, 0 … 2^53 − 1. The same calls and the same seed give the same graph. */
+    seed?: number | undefined;
+    /** Rows to reserve memory for, as far as it is granted; a hint, never a cap. */
+    capacity?: number | undefined;
+}
+/** What a search is asked for. */
+export interface SearchOptions<I> {
+    /** Neighbors wanted, at least 1; 10 by default. `Infinity` only with `maxDistance`: all within it, exact. */
+    k?: number | undefined;
+    /** Size of the candidate list, at least 1, then raised to `k`. The index's own by default. */
+    ef?: number | undefined;
+    /**
+     * The share of the true neighbors to find, above 0 and at most 1, instead of `ef`. The index then takes `ef` from a
+     * table that it measures on its own rows, in the background, from the first such search on; until the table is there,
+     * it takes one that suffices for hard data. 1 is `exact`.
+     */
+    recall?: number | undefined;
+    /** Compare with every row instead of asking the graph. */
+    exact?: boolean | undefined;
+    /** Only neighbors whose distance is at most this. */
+    maxDistance?: number | undefined;
+    /** Only these ids. */
+    filter?: Filter<I> | undefined;
+    /** Rejects the search with the signal's reason. */
+    signal?: Signal | undefined;
+}
+/** What {@link VectorIndex.verify} looks at. */
+export interface VerifyOptions extends Work {
+    /** Rows to search for; 1,000 by default, at most all. */
+    samples?: number | undefined;
+    /** Neighbors compared per row; 10 by default. */
+    k?: number | undefined;
+    /** As in {@link SearchOptions.ef}. */
+    ef?: number | undefined;
+}
+/** How {@link VectorIndexConstructor.open} opens a directory. */
+export interface OpenOptions extends Partial<IndexOptions> {
+    /**
+     * What a write that has resolved survives. `'fsync'`, the default: a crash of the process and a loss of power; calls
+     * that wait at the same time share a sync. `'buffered'`: a crash of the process only. What the operating system has not
+     * written by itself when the power goes, which may be the writes of half a minute, is lost, the newest first.
+     */
+    durability?: 'fsync' | 'buffered' | undefined;
+    /** Nothing in the directory is made or changed, and writes reject with `ERR_READ_ONLY`. `false` by default. */
+    readOnly?: boolean | undefined;
+}
+/** How {@link VectorIndexConstructor.load} and the like read a file. */
+export interface LoadOptions extends Work {
+    /** As in {@link IndexOptions.threads}; not kept in the file. */
+    threads?: number | undefined;
+    /** The id type that the file is expected to have; otherwise `ERR_INVALID_ARGUMENT`. */
+    idType?: IdType | undefined;
+}

@@ -55,9 +55,10 @@ export function toPrepared(filter: unknown, index: NativeIndex, codec: IdCodec):
   }
 }
 
-/** A `Set` of any realm, or what has its methods. */
+/** A `Set` of any realm, or what has its methods; not a `Map`, which has them too. */
 function isSet(value: unknown): value is Iterable<unknown> {
   if (typeof value !== 'object' || value === null) return false
+  if (Object.prototype.toString.call(value) === '[object Map]') return false
   const { has, [Symbol.iterator]: iterator } = value as { has?: unknown; [Symbol.iterator]?: unknown }
   return typeof has === 'function' && typeof iterator === 'function'
 }

@@ -1,6 +1,6 @@
 import { invalidArgument } from './errors.js'
 import type { NativeIds } from './native.js'
-import { allocate, kindOf, lengthOf, unshared } from './typed-arrays.js'
+import { allocate, checkAttached, kindOf, lengthOf, unshared, type Kinds } from './typed-arrays.js'
 import type { Id, IdType } from './types.js'
 
 /** Ids as the native side takes them. */
@@ -29,11 +29,11 @@ const numbers: IdCodec = {
   many(name, ids) {
     switch (kindOf(ids)) {
       case 'Float64Array':
-        return listOf(unshared(ids as object, 'Float64Array'))
+        return listOf(own(name, ids, 'Float64Array'))
       case 'Int32Array':
       case 'Uint32Array':
-        // One whose memory is gone has a length of 0, and cannot be read.
-        return listOf(new Float64Array(lengthOf(ids as object) === 0 ? [] : (ids as Int32Array)))
+        checkAttached(name, ids as object)
+        return listOf(new Float64Array(ids as Int32Array))
     }
     const array = checkArray(name, ids, 'an array of numbers, a Float64Array, Int32Array or Uint32Array')
     const native = allocate(Float64Array, array.length)
@@ -51,7 +51,7 @@ const bigints: IdCodec = {
     return checkBigInt('id', id)
   },
   many(name, ids) {
-    if (kindOf(ids) === 'BigUint64Array') return listOf(unshared(ids as object, 'BigUint64Array'))
+    if (kindOf(ids) === 'BigUint64Array') return listOf(own(name, ids, 'BigUint64Array'))
     const array = checkArray(name, ids, 'an array of bigints or a BigUint64Array')
     const native = allocate(BigUint64Array, array.length)
     for (let row = 0; row < native.length; row++) native[row] = checkBigInt(name, array[row], row)
@@ -90,9 +90,15 @@ function listOf(native: Float64Array | BigUint64Array): IdList {
   return { native, count: lengthOf(native) }
 }
 
+/** A typed array that is there, and that nobody else writes to. */
+function own<K extends 'Float64Array' | 'BigUint64Array'>(name: string, ids: unknown, kind: K): Kinds[K] {
+  checkAttached(name, ids as object)
+  return unshared(ids as object, kind)
+}
+
 function checkArray(name: string, ids: unknown, expected: string): unknown[] {
-  if (!Array.isArray(ids)) throw invalidArgument(name, ids, expected)
-  return ids
+  if (Array.isArray(ids)) return ids
+  throw invalidArgument(name, ids, name === 'filter' ? `${expected}, a Set or an IdSet` : expected)
 }
 
 function checkBigInt(name: string, id: unknown, row?: number): bigint {

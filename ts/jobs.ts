@@ -41,12 +41,6 @@ export function checkAborted({ signal }: CheckedWork): void {
 export function run<T>(start: (token: number) => void, { work, owner, atOnce = false }: JobOptions): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const token = ++lastToken
-    try {
-      start(token)
-    } catch (error) {
-      reject(fromThrown(error))
-      return
-    }
     const job: Pending = {
       resolve: resolve as (value: unknown) => void,
       reject,
@@ -56,13 +50,24 @@ export function run<T>(start: (token: number) => void, { work, owner, atOnce = f
       atOnce,
       owner,
     }
-    pending.set(token, job)
     const { signal } = work
-    if (signal === undefined) return
-    job.onAbort = () => stop(token, job, signal.reason)
-    follow(signal, job.onAbort)
-    // It may have been aborted by code that ran while the arguments were read.
-    if (signal.aborted) job.onAbort()
+    if (signal !== undefined) {
+      // Before the job begins: a signal of the user's own making may throw. And it may have been aborted by code that ran
+      // while the arguments were read.
+      job.onAbort = () => stop(token, job, signal.reason)
+      try {
+        follow(signal, job.onAbort)
+        checkAborted(work)
+      } catch (error) {
+        return fail(token, job, error)
+      }
+    }
+    try {
+      start(token)
+    } catch (error) {
+      return fail(token, job, fromThrown(error))
+    }
+    pending.set(token, job)
   })
 }
 

@@ -1,6 +1,6 @@
 import { invalidArgument } from './errors.js'
 import type { NativeOptions } from './native.js'
-import { kindOf, unshared } from './typed-arrays.js'
+import { checkAttached, kindOf, unshared } from './typed-arrays.js'
 import type { IdType, LoadOptions, Progress, Signal } from './types.js'
 
 /** How a call is watched and stopped, checked. */
@@ -24,6 +24,7 @@ export interface CheckedSearch extends CheckedWork {
 
 type Given = Record<string, unknown>
 
+const maxDimensions = 65_536
 const maxU32 = 2 ** 32 - 1
 const maxSafe = Number.MAX_SAFE_INTEGER
 const indexNames = names(
@@ -40,9 +41,11 @@ const noWork: CheckedWork = { signal: undefined, onProgress: undefined }
 const defaultSearch: CheckedSearch = { ...noWork, k: 10, ef: 0, recall: 0, exact: false, maxDistance: NaN, filter: undefined } // prettier-ignore
 
 export function checkIndexOptions(options: unknown): NativeOptions {
-  const given = checkObject('options', options, indexNames)
-  checkRequired('dimensions', given.dimensions)
-  return readIndexOptions(given)
+  const native = readIndexOptions(checkObject('options', options, indexNames))
+  if (native.dimensions === undefined) {
+    throw invalidArgument('dimensions', undefined, wholeNumber(1, maxDimensions))
+  }
+  return native
 }
 
 /** Options of an index that may be there already, and how it is to be opened. */
@@ -58,7 +61,7 @@ function readIndexOptions(given: Given): NativeOptions {
   const { threshold } = given
   const migration = checkOneOf('migration', given.migration, ['auto', 'manual'])
   return defined({
-    dimensions: checkWhole('dimensions', given.dimensions, 1, 65_536),
+    dimensions: checkWhole('dimensions', given.dimensions, 1, maxDimensions),
     metric: checkOneOf('metric', given.metric, ['l2', 'cosine', 'ip']),
     idType: checkIdType(given.idType),
     dtype: checkOneOf('dtype', given.dtype, ['f32', 'f16', 'i8', 'u8']),
@@ -112,6 +115,7 @@ export function checkMaxVectors(maxVectors: unknown): number | undefined {
 
 export function checkBytes(bytes: unknown): Uint8Array {
   if (kindOf(bytes) !== 'Uint8Array') throw invalidArgument('bytes', bytes, 'a Uint8Array')
+  checkAttached('bytes', bytes as Uint8Array)
   return unshared(bytes as Uint8Array, 'Uint8Array')
 }
 
@@ -197,7 +201,11 @@ function checkObject(name: string, value: unknown, allowed: ReadonlySet<string>)
 function checkWhole(name: string, value: unknown, min: number, max: number): number | undefined {
   if (value === undefined) return undefined
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
-  throw invalidArgument(name, value, `a whole number, ${min} … ${max}`)
+  throw invalidArgument(name, value, wholeNumber(min, max))
+}
+
+function wholeNumber(min: number, max: number): string {
+  return `a whole number, ${min} … ${max}`
 }
 
 /** A size of at least 1. From 2^32 − 1 on, more than an index holds, all are the same. */
@@ -209,11 +217,6 @@ function checkSize(name: string, value: unknown): number | undefined {
 function checkOneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T | undefined {
   if (value === undefined || allowed.includes(value as T)) return value as T | undefined
   throw invalidArgument(name, value, allowed.map((one) => `'${one}'`).join(', '))
-}
-
-function checkRequired<T>(name: string, value: T | undefined): T {
-  if (value === undefined) throw invalidArgument(name, value, 'a value')
-  return value
 }
 
 /** Without the properties that are `undefined`, which N-API would try to convert. */

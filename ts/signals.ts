@@ -17,8 +17,8 @@ export function follow(signal: Signal, callback: () => void): void {
   }
   const callbacks = new Set([callback])
   const listener = (): void => callbacks.forEach((one) => one())
-  followed.set(signal, { callbacks, listener })
   signal.addEventListener('abort', listener)
+  followed.set(signal, { callbacks, listener })
 }
 
 export function unfollow(signal: Signal, callback: () => void): void {

@@ -1,4 +1,4 @@
-import { VicinalError } from './errors.js'
+import { VicinalError, invalidArgument } from './errors.js'
 
 // Typed arrays are recognised by their internal slots, so that those of another realm (jest, `node:vm`) count
 // and objects that only look like one do not.
@@ -7,9 +7,12 @@ const kindGetter = getter(Symbol.toStringTag)
 const lengthGetter = getter('length')
 const bufferGetter = getter('buffer')
 
+// Looks at the memory before it returns an iterator, and throws where there is none.
+const { keys } = prototype as { keys: () => unknown }
+
 const constructors = { Float32Array, Float64Array, Uint8Array, Int8Array, BigUint64Array }
 
-type Kinds = { [K in keyof typeof constructors]: InstanceType<(typeof constructors)[K]> }
+export type Kinds = { [K in keyof typeof constructors]: InstanceType<(typeof constructors)[K]> }
 type Kind = keyof Kinds
 
 /** The name of a typed array's class, or `undefined` for anything else. */
@@ -20,6 +23,16 @@ export function kindOf(value: unknown): string | undefined {
 /** How many elements it has now; 0 if its memory is gone. */
 export function lengthOf(array: object): number {
   return lengthGetter.call(array) as number
+}
+
+/** Refuses an array whose memory is gone, as it is after a transfer: it looks like an empty one. */
+export function checkAttached(name: string, array: object, row?: number): void {
+  if (lengthOf(array) > 0) return
+  try {
+    keys.call(array)
+  } catch {
+    throw invalidArgument(name, array, 'an array whose memory is not detached', row)
+  }
 }
 
 /** Whether its elements are bytes of something rather than values. */

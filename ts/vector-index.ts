@@ -15,7 +15,8 @@ const keysBlock = 1_024
 
 const noWork = options.checkWork(undefined)
 
-class Index<I extends Id> implements types.VectorIndex<I> {
+// oxlint-disable-next-line no-shadow -- by its name users know it
+const Index = class VectorIndex<I extends Id> implements types.VectorIndex<I> {
   readonly dimensions: number
   readonly metric: Metric
   readonly idType: IdType
@@ -36,22 +37,22 @@ class Index<I extends Id> implements types.VectorIndex<I> {
     this.#scratch = new Scratch(this.#native, dimensions, this.idType)
   }
 
-  static async load<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
+  static async load<I extends Id>(path: string, given?: types.LoadOptions): Promise<types.VectorIndex<I>> {
     const file = options.checkPath(path)
     return read<I>((token, ...rest) => NativeIndex.load(environment, token, file, ...rest), given)
   }
 
-  static async view<I extends Id>(path: string, given?: types.LoadOptions): Promise<Index<I>> {
+  static async view<I extends Id>(path: string, given?: types.LoadOptions): Promise<types.VectorIndex<I>> {
     const file = options.checkPath(path)
     return read<I>((token, ...rest) => NativeIndex.view(environment, token, file, ...rest), given)
   }
 
-  static async fromBytes<I extends Id>(bytes: Uint8Array, given?: types.LoadOptions): Promise<Index<I>> {
+  static async fromBytes<I extends Id>(bytes: Uint8Array, given?: types.LoadOptions): Promise<types.VectorIndex<I>> {
     const checked = options.checkBytes(bytes)
     return read<I>((token, ...rest) => NativeIndex.load(environment, token, checked, ...rest), given)
   }
 
-  static async open<I extends Id>(directory: string, given?: types.OpenOptions): Promise<Index<I>> {
+  static async open<I extends Id>(directory: string, given?: types.OpenOptions): Promise<types.VectorIndex<I>> {
     const checked = options.checkPath(directory, 'directory')
     const { native: asked, mode } = options.checkOpen(given)
     const open = (token: number) => NativeIndex.open(environment, token, checked, asked, mode)
@@ -299,11 +300,6 @@ class Index<I extends Id> implements types.VectorIndex<I> {
       throw fromThrown(error)
     }
   }
-
-  static {
-    // What users know it as.
-    Object.defineProperty(this, 'name', { value: 'VectorIndex' })
-  }
 }
 
 /** An index of vectors: exact while it is small, a graph when it grows. */
@@ -313,7 +309,7 @@ export const VectorIndex = Index as unknown as types.VectorIndexConstructor
 /** How an index comes from a file. */
 type Read = (token: number, threads: number | undefined, idType: IdType | undefined, progress: boolean) => void
 
-async function read<I extends Id>(start: Read, given: types.LoadOptions | undefined): Promise<Index<I>> {
+async function read<I extends Id>(start: Read, given: types.LoadOptions | undefined): Promise<types.VectorIndex<I>> {
   const { threads, idType, ...work } = options.checkLoad(given)
   checkAborted(work)
   const native = await run<NativeIndex>((token) => start(token, threads, idType, work.onProgress !== undefined), {

@@ -1,6 +1,6 @@
 import { VicinalError, invalidArgument } from './errors.js'
 import type { NativeVectors } from './native.js'
-import { allocate, isBuffer, kindOf, lengthOf, unshared } from './typed-arrays.js'
+import { allocate, checkAttached, isBuffer, kindOf, lengthOf, unshared } from './typed-arrays.js'
 
 const vectorTypes = 'a Float32Array, Float64Array, Uint8Array, Int8Array (no Buffer) or an array of numbers'
 
@@ -19,8 +19,7 @@ export interface Rows {
 export function toQuery(query: unknown, scratch: Float32Array): Float32Array {
   const kind = vectorKind('query', query)
   if (kind !== undefined) {
-    checkDimensions(lengthOf(query as NativeVectors), scratch.length)
-    scratch.set(query as NativeVectors)
+    copyValues(query as NativeVectors, kind, scratch, 0, scratch.length)
     return scratch
   }
   if (!Array.isArray(query)) throw invalidArgument('query', query, vectorTypes)
@@ -55,14 +54,28 @@ function flatRows(vectors: NativeVectors, kind: Kind, dimensions: number): Rows 
 }
 
 function copyRow(name: string, vector: unknown, values: Floats, row: number, dimensions: number): void {
-  if (vectorKind(name, vector, row) !== undefined) {
-    checkDimensions(lengthOf(vector as NativeVectors), dimensions, row)
-    values.set(vector as NativeVectors, row * dimensions)
+  const kind = vectorKind(name, vector, row)
+  if (kind !== undefined) {
+    copyValues(vector as NativeVectors, kind, values, row * dimensions, dimensions, row)
   } else if (Array.isArray(vector)) {
     copyNumbers(name, vector, values, row * dimensions, dimensions, row)
   } else {
     throw invalidArgument(name, vector, vectorTypes, row)
   }
+}
+
+function copyValues(
+  vector: NativeVectors,
+  kind: Kind,
+  values: Floats,
+  offset: number,
+  dimensions: number,
+  row?: number,
+): void {
+  checkDimensions(lengthOf(vector), dimensions, row)
+  values.set(vector, offset)
+  if (kind !== 'Float64Array') return
+  for (let i = 0; i < dimensions; i++) checkKept(vector[i]!, values[offset + i]!, i, row)
 }
 
 function copyNumbers(
@@ -78,25 +91,36 @@ function copyNumbers(
     const value = numbers[i]
     if (typeof value !== 'number') throw invalidArgument(`${name}[${i}]`, value, 'a number', row)
     values[offset + i] = value
+    checkKept(value, values[offset + i]!, i, row)
   }
+}
+
+/** Refuses a finite number that single precision has no place for: to the native side it is infinite. */
+function checkKept(given: number, kept: number, position: number, row?: number): void {
+  if (Number.isFinite(kept) || !Number.isFinite(given)) return
+  const got = `${inRow(row)}got ${given} at position ${position}`
+  throw new VicinalError('ERR_INVALID_VECTOR', `${got}, expected finite values below 3.4028236e38 in magnitude`)
 }
 
 function checkDimensions(got: number, expected: number, row?: number): void {
   if (got === expected) return
-  const at = row === undefined ? '' : `row ${row}: `
-  throw new VicinalError('ERR_DIMENSION_MISMATCH', `${at}got ${got} values, expected ${expected}`)
+  throw new VicinalError('ERR_DIMENSION_MISMATCH', `${inRow(row)}got ${got} values, expected ${expected}`)
+}
+
+function inRow(row: number | undefined): string {
+  return row === undefined ? '' : `row ${row}: `
 }
 
 /** The class of a typed array that holds the values of vectors; undefined for what is no typed array. */
 function vectorKind(name: string, vector: unknown, row?: number): Kind | undefined {
   const kind = kindOf(vector)
   switch (kind) {
-    case 'Uint8Array':
-      if (isBuffer(vector as Uint8Array)) throw invalidArgument(name, vector, vectorTypes, row)
-      return kind
     case 'Float32Array':
     case 'Float64Array':
+    case 'Uint8Array':
     case 'Int8Array':
+      if (isBuffer(vector as NativeVectors)) throw invalidArgument(name, vector, vectorTypes, row)
+      checkAttached(name, vector as NativeVectors, row)
       return kind
     default:
       return undefined

@@ -27,8 +27,8 @@ pub enum Error {
     /// The index was closed.
     #[error("the index is closed: got a call after close(), expected an open index")]
     Closed,
-    /// The index was opened to be read only.
-    #[error("the index is read-only: got a write, expected an index that was opened without readOnly")]
+    /// The index was opened to be read only, or is a view.
+    #[error("the index is read-only: got a write, expected an index that is no view and was opened without readOnly")]
     ReadOnly,
     /// Another index, of this process or another, has the directory open to write.
     #[error("{path}: got a directory that {} has open, expected one without a writer", holder(.pid))]

@@ -143,7 +143,7 @@ impl GivenOptions {
     /// All options of a new index. `InvalidArgument` without dimensions, or for a value out of range.
     pub fn complete(&self) -> Result<Options> {
         let Some(dimensions) = self.dimensions else {
-            return Err(Error::argument("dimensions", "none", "a number, since the index is new"));
+            return Err(Error::argument("dimensions", "none", "a whole number, 1 … 65536, since the index is new"));
         };
         let default = Options::new(dimensions);
         let options = Options {

@@ -51,13 +51,13 @@ impl Owned {
 }
 
 impl Many<'_> {
-    /// A copy that can go to another thread.
-    pub(crate) fn to_ids(&self) -> Result<Ids> {
+    /// A copy, of the argument `name`, that can go to another thread.
+    pub(crate) fn to_ids(&self, name: &'static str) -> Result<Ids> {
         match self {
             Self::Numbers(numbers) => {
                 let mut keys = reserved(numbers.len())?;
                 for (row, &number) in numbers.iter().enumerate() {
-                    keys.push(key(number).ok_or_else(|| unsafe_integer("ids", number, Some(row)))?);
+                    keys.push(key(number).ok_or_else(|| unsafe_integer(name, number, Some(row)))?);
                 }
                 Ok(Ids::Keys(keys))
             }
@@ -67,7 +67,7 @@ impl Many<'_> {
                 Ok(Ids::Keys(keys))
             }
             Self::Strings(Strings { blocks, lengths }) => {
-                to_texts(blocks.units()?, |block, units| blocks.read(block, units), lengths)
+                to_texts(name, blocks.units()?, |block, units| blocks.read(block, units), lengths)
             }
         }
     }
@@ -75,7 +75,12 @@ impl Many<'_> {
 
 /// The strings of the given `lengths` from blocks of `total` UTF-16 units in all. `read` replaces what a buffer holds by
 /// the block of a number.
-fn to_texts(total: usize, read: impl Fn(u32, &mut Vec<u16>) -> Result<()>, lengths: &[u32]) -> Result<Ids> {
+fn to_texts(
+    name: &'static str,
+    total: usize,
+    read: impl Fn(u32, &mut Vec<u16>) -> Result<()>,
+    lengths: &[u32],
+) -> Result<Ids> {
     // Enough for ASCII; other text makes it grow.
     let mut bytes = reserved(total)?;
     let mut ends = reserved(lengths.len())?;
@@ -90,7 +95,7 @@ fn to_texts(total: usize, read: impl Fn(u32, &mut Vec<u16>) -> Result<()>, lengt
         };
         start += text.len();
         for unit in char::decode_utf16(text.iter().copied()) {
-            let character = unit.map_err(|_| lone_surrogate("ids", text, Some(row)))?;
+            let character = unit.map_err(|_| lone_surrogate(name, text, Some(row)))?;
             let length = character.len_utf8();
             bytes.try_reserve(length).map_err(|_| refused::<u8>(bytes.len() + length))?;
             bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -146,7 +151,7 @@ mod tests {
             buffer.clone_from(&units);
             Ok(())
         };
-        to_texts(units.len(), read, lengths)
+        to_texts("ids", units.len(), read, lengths)
     }
 
     #[test]
@@ -168,9 +173,9 @@ mod tests {
 
     #[test]
     fn strings_that_there_is_no_memory_for_are_refused() {
-        assert!(matches!(to_texts(1 << 60, |_, _| Ok(()), &[]), Err(Error::OutOfMemory { .. })));
+        assert!(matches!(to_texts("ids", 1 << 60, |_, _| Ok(()), &[]), Err(Error::OutOfMemory { .. })));
         let read = |_, _: &mut Vec<u16>| Err(refused::<u16>(1));
-        assert!(matches!(to_texts(1, read, &[1]), Err(Error::OutOfMemory { .. })));
+        assert!(matches!(to_texts("ids", 1, read, &[1]), Err(Error::OutOfMemory { .. })));
     }
 
     #[test]

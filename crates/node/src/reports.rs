@@ -97,7 +97,7 @@ impl NativeIndex {
             '_,
         >,
     ) -> Result<(), Thrown> {
-        let ids = self.sync("copy", || ids.to_ids())?;
+        let ids = self.sync("copy", || ids.to_ids("ids"))?;
         self.serve(env, token, false, "getMany", move |core, _| {
             core.get_many(&ids).map(|(vectors, found)| Payload::Rows(vectors, found))
         });

@@ -151,7 +151,7 @@ impl NativeIndex {
             '_,
         >,
     ) -> Result<(), Thrown> {
-        let ids = self.sync("copy", || ids.to_ids())?;
+        let ids = self.sync("copy", || ids.to_ids("ids"))?;
         self.serve(env, token, false, "idSet", move |core, _| core.id_set(&ids).map(Payload::IdSet));
         Ok(())
     }
@@ -163,7 +163,7 @@ impl NativeIndex {
             '_,
         >,
     ) -> Result<NativeIdSet, Thrown> {
-        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(&ids.to_ids()?)?)))
+        self.sync("idSet", || Ok(NativeIdSet::new(self.core.id_set(&ids.to_ids("filter")?)?)))
     }
 }
 
@@ -234,7 +234,7 @@ impl Filter {
     fn new(set: Option<&NativeIdSet>, ids: Option<Many<'_>>) -> Result<Self> {
         match (set, ids) {
             (Some(set), _) => Ok(Self::Prepared(set.set.clone())),
-            (None, Some(ids)) => ids.to_ids().map(Self::Ids),
+            (None, Some(ids)) => ids.to_ids("filter").map(Self::Ids),
             (None, None) => Ok(Self::None),
         }
     }

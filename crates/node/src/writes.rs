@@ -55,7 +55,7 @@ impl NativeIndex {
         #[napi(ts_arg_type = "Float32Array | Float64Array | Uint8Array | Int8Array")] vectors: Values<'_>,
     ) -> Result<(), Thrown> {
         self.lane.wait();
-        self.sync("add", || self.core.add(&ids.to_ids()?, vectors.core(), &Work::default()))?;
+        self.sync("add", || self.core.add(&ids.to_ids("ids")?, vectors.core(), &Work::default()))?;
         self.memory.measure(&self.core);
         Ok(())
     }
@@ -69,7 +69,7 @@ impl NativeIndex {
             '_,
         >,
     ) -> Result<(), Thrown> {
-        let ids = self.sync("copy", || ids.to_ids())?;
+        let ids = self.sync("copy", || ids.to_ids("ids"))?;
         self.write(env, token, false, "remove", move |core, _| core.unsynced().remove(&ids).map(Payload::Count));
         Ok(())
     }
@@ -166,7 +166,7 @@ impl NativeIndex {
         point: &'static str,
         insert: fn(&Unsynced<'_>, &Ids, vicinal_core::Values<'_>, &Work) -> Result<()>,
     ) -> Result<(), Thrown> {
-        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids()?, OwnedValues::new(&vectors)?)))?;
+        let (ids, vectors) = self.sync("copy", || Ok((ids.to_ids("ids")?, OwnedValues::new(&vectors)?)))?;
         self.write(env, token, progress, point, move |core, work| {
             insert(&core.unsynced(), &ids, vectors.core(), work).map(|()| Payload::Nothing)
         });

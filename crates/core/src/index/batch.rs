@@ -76,6 +76,8 @@ impl Inner {
         if options.k == usize::MAX {
             return Err(Error::argument("k", "Infinity", "a whole number: a batch has rows of one length"));
         }
+        // Also of no queries, so that there is an end to tell of.
+        work.report(Phase::Read, 0, count);
         let threads = self.pools.threads().min(count.div_ceil(UNIT));
         let mut found = room("the answer", count)?;
         found.resize_with(count, Vec::new);

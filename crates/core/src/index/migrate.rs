@@ -103,8 +103,14 @@ impl Inner {
             drop(control);
             return done(Err(error));
         }
-        control.wait_for_all(work, self.state.load().reached(), done);
+        let reached = self.state.load().reached();
+        control.wait_for_all(work.clone(), reached, done);
+        let has_nothing_to_do = !control.is_due() || !control.waits(reached);
         drop(control);
+        if has_nothing_to_do {
+            // So that there is an end to tell of.
+            work.report(Phase::Insert, 0, 0);
+        }
         self.migrator.notify();
         self.settle_migrations();
         self.migrate_in_background();

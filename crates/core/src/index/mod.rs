@@ -260,6 +260,7 @@ impl Index {
     /// Stops the migration where it is until it is resumed.
     pub fn pause_migration(&self) -> Result<()> {
         self.inner().check_open()?;
+        self.inner().check_growing()?;
         self.inner().migrator.pause();
         Ok(())
     }

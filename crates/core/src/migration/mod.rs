@@ -200,19 +200,21 @@ impl Migrator {
         }
     }
 
-    /// Waits until something changes, or it is time to ask the waiters whether they have cancelled.
+    /// Waits until something changes, or it is time to look whether something else has, such as a waiter's wish to cancel.
     pub(crate) fn wait_for_change(&self, control: &mut MutexGuard<'_, Control>) {
         self.changed.wait_for(control, PATIENCE);
     }
 
     /// Waits while rows come faster than a graph can be built of them: a build that began now would be given up. Not where
-    /// somebody waits for the graph. It changes when a build begins, and not of which rows.
+    /// somebody waits for the graph, nor where rows are to be taken away: a compaction is not given up. It changes when a
+    /// build begins, and not of which rows.
     pub(crate) fn wait_while_growing(&self, control: &mut MutexGuard<'_, Control>, migrated: usize) {
         let mut due = 0;
         while control.is_rebuilt_later() && control.rebuilt != due {
             due = control.rebuilt;
-            let until = Instant::now() + QUIET.saturating_mul(due as u32);
-            while control.waiters.is_empty() && control.wants_run(migrated) && !self.is_interrupted() {
+            let until = Instant::now() + QUIET.saturating_mul(control.rows_below(due) as u32);
+            let may_wait = |control: &Control| control.waiters.is_empty() && !control.wants_compaction();
+            while may_wait(control) && control.wants_run(migrated) && !self.is_interrupted() {
                 if self.changed.wait_until(control, until).timed_out() {
                     break;
                 }

@@ -3,11 +3,20 @@
 use std::thread;
 
 use super::*;
+use crate::bits::Bits;
 use crate::work::Work;
 
 /// So many rows that a build of them would wait for more than [`HOURS`].
 const MANY: usize = 1 << 31;
 const HOURS: Duration = Duration::from_secs(1_000);
+
+/// One that takes away the first of so many rows.
+fn first_gone(rows: usize) -> Arc<Compaction> {
+    let removed = Bits::new("bits");
+    removed.reserve(rows).unwrap();
+    removed.set(0);
+    Arc::new(Compaction::of(removed.view(), rows, rows).unwrap())
+}
 
 fn regions(migrator: &Migrator) -> Vec<usize> {
     migrator.control().cuts.iter().copied().collect()
@@ -74,6 +83,32 @@ fn a_build_begins_at_once_for_somebody_who_waits() {
     migrator.control().settled(MANY, &|slots| slots.len());
     migrator.pause();
     migrator.wait_while_growing(&mut migrator.control(), 0);
+    assert!(start.elapsed() < HOURS);
+}
+
+#[test]
+fn a_compaction_begins_however_fast_rows_come() {
+    let migrator = Migrator::new(true, 10);
+    migrator.cut(MANY, MANY);
+    migrator.control().compact(first_gone(64), MANY);
+    let start = Instant::now();
+    for len in [MANY, 2 * MANY] {
+        migrator.cut(len, len);
+        migrator.wait_while_growing(&mut migrator.control(), 0);
+    }
+    assert!(start.elapsed() < HOURS);
+}
+
+#[test]
+fn rows_that_were_taken_away_do_not_count_for_how_long_a_build_waits() {
+    let migrator = Migrator::new(true, 10);
+    migrator.cut(MANY, MANY);
+    let compaction = first_gone(64);
+    migrator.control().compact(Arc::clone(&compaction), MANY);
+    migrator.control().compacted(&compaction, MANY - 63);
+    migrator.cut(MANY + 100, 163);
+    let start = Instant::now();
+    migrator.wait_while_growing(&mut migrator.control(), MANY);
     assert!(start.elapsed() < HOURS);
 }
 

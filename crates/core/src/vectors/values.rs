@@ -92,6 +92,9 @@ impl<'a> Values<'a> {
     }
 }
 
+/// What single precision can keep.
+const FLOATS: &str = "finite values below 3.4028236e38 in magnitude";
+
 impl Space {
     /// Refuses a row that cannot be kept, or that would have no distance as it is kept: what is NaN, infinite or out of
     /// range, and under cosine a zero vector.
@@ -101,7 +104,7 @@ impl Space {
             row,
             got: format!("{value} at position {position}"),
             expected: match dtype {
-                Dtype::F32 => "finite values",
+                Dtype::F32 => FLOATS,
                 Dtype::F16 => "finite values below 65,520 in magnitude",
                 Dtype::I8 => "whole numbers of -128 … 127",
                 Dtype::U8 => "whole numbers of 0 … 255",
@@ -205,7 +208,7 @@ mod tests {
         assert_eq!(check(F16, l2, &[f32::NAN, 1.0]), refused("NaN at position 0", halves));
         assert_eq!(
             check(F32, l2, &[1.0, 1e300]).unwrap_err().split(" at").last(),
-            Some(" position 1, expected finite values")
+            Some(" position 1, expected finite values below 3.4028236e38 in magnitude")
         );
         for dtype in Dtype::ALL {
             assert_eq!(check(dtype, Metric::Cosine, &[0.0f32, 1.0]), Ok(()));

@@ -39,6 +39,12 @@ const LISTED_AT_ONCE: usize = 16_384;
 /// The share of the whole work that it takes to move rows, where a graph is built too.
 const MOVING: f64 = 0.1;
 
+/// A write that removes rows waits for the compaction that is under way while so many times as many are removed as are live,
+const FALLEN_BEHIND: usize = 4;
+
+/// or as so many, where fewer are live.
+const HARDLY_ANY: usize = 4_096;
+
 /// How long what was replaced is kept for searches that have begun on it.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
@@ -74,6 +80,27 @@ impl Inner {
         if control.is_compaction_due(state.end(), state.live()) && decide(&mut control, state).is_err() {
             control.put_off(state.len() - state.live());
         }
+    }
+
+    /// Waits while the compaction that is under way has fallen behind: whoever removes rows faster than it takes them away
+    /// would have the index grow without end. To be called without a right that a compaction needs, and not by whoever
+    /// calls its listeners.
+    pub(super) fn wait_for_compaction(self: &Arc<Self>, work: &Work) -> Result<()> {
+        let has_fallen_behind = || {
+            let state = self.state.load();
+            let live = state.live();
+            state.len().saturating_sub(live) > FALLEN_BEHIND * live.max(HARDLY_ANY)
+        };
+        if !has_fallen_behind() {
+            return Ok(());
+        }
+        self.migrate_in_background();
+        let mut control = self.migrator.control();
+        while control.wants_compaction() && has_fallen_behind() {
+            work.check()?;
+            self.migrator.wait_for_change(&mut control);
+        }
+        Ok(())
     }
 
     /// Does what was decided on, in the background. Where it fails the index is as it was, and it is tried again when
@@ -226,6 +253,7 @@ impl Inner {
         self.state.store(Arc::clone(mover.to()));
         control.compacted(mover.compaction(), mover.to().origin());
         drop((control, writing));
+        self.migrator.notify();
         old.abandon();
         drop(stopped);
         Ok(old)

@@ -542,3 +542,97 @@ fn the_graph_does_not_depend_on_when_it_is_compacted() {
         assert!(run(pause, threads) == expected, "pauses of {pause} ms, {threads} threads");
     }
 }
+
+/// What an index holds beside its live rows, at most, before a write waits.
+const ROOM: usize = 4 * 4_096;
+
+#[test]
+fn what_is_removed_stays_in_proportion_however_slow_it_is() {
+    let index = Index::new(options(true)).unwrap();
+    upsert(&index, 0..1_000, 0);
+    index.migrate(&Work::default()).unwrap();
+    index.inner().failpoints.set(|point| {
+        if point == Point::Unit {
+            thread::sleep(Duration::from_micros(300));
+        }
+        Ok(())
+    });
+    let most = (0..120).map(|round| {
+        let ids = 1_000 + round * 500..1_500 + round * 500;
+        upsert(&index, ids.clone(), 0);
+        remove(&index, ids);
+        index.stats().unwrap().removed
+    });
+    let most = most.max().unwrap();
+    assert!((ROOM / 2..=ROOM + 1_000).contains(&most), "{most} removed rows");
+    index.inner().failpoints.set(|_| Ok(()));
+    assert_sound(&index);
+}
+
+/// An index that has far more removed rows than live ones, and is held at its compaction until the flag is set.
+fn fallen_behind() -> (Index, Arc<AtomicBool>) {
+    let index = Index::new(options(true)).unwrap();
+    index.pause_migration().unwrap();
+    upsert(&index, 0..30_000, 0);
+    remove(&index, 0..20_000);
+    remove(&index, 20_000..28_999);
+    remove(&index, 28_999..29_000);
+    assert_eq!(index.stats().unwrap().removed, 29_000, "nobody waits for what is paused");
+    let go_on = Arc::new(AtomicBool::new(false));
+    let may_go_on = Arc::clone(&go_on);
+    index.inner().failpoints.set(move |point| {
+        if point == Point::Unit {
+            wait_until("it may go on", || may_go_on.load(Ordering::Relaxed));
+        }
+        Ok(())
+    });
+    index.resume_migration().unwrap();
+    (index, go_on)
+}
+
+#[test]
+fn who_waits_for_it_may_cancel_and_is_let_go_when_it_is_done() {
+    let (index, go_on) = fallen_behind();
+    add_one(&index, 40_000);
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let work = Work { cancelled: Some(Arc::clone(&cancelled)), on_progress: None };
+    thread::scope(|scope| {
+        let upserts = scope.spawn(|| index.upsert(&Ids::Keys(vec![29_500]), &row(1), &work));
+        let removes = scope.spawn(|| index.remove(&Ids::Keys(vec![29_600])));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!upserts.is_finished() && !removes.is_finished());
+        cancelled.store(true, Ordering::Relaxed);
+        assert!(matches!(upserts.join().unwrap(), Err(Error::Cancelled)));
+        assert!(!removes.is_finished());
+        go_on.store(true, Ordering::Relaxed);
+        assert_eq!(removes.join().unwrap().unwrap(), 1);
+    });
+    assert!(index.stats().unwrap().removed < 29_000);
+}
+
+#[test]
+fn who_waits_for_it_is_let_go_when_it_is_paused_or_closed() {
+    for close in [false, true] {
+        let (index, go_on) = fallen_behind();
+        thread::scope(|scope| {
+            let removes = scope.spawn(|| index.remove(&Ids::Keys(vec![29_600])));
+            thread::sleep(Duration::from_millis(50));
+            assert!(!removes.is_finished());
+            if close {
+                let closing = scope.spawn(|| index.close());
+                wait_until("it is closing", || index.inner().check_open().is_err());
+                go_on.store(true, Ordering::Relaxed);
+                assert!(matches!(removes.join().unwrap(), Err(Error::Closed)));
+                closing.join().unwrap().unwrap();
+            } else {
+                index.pause_migration().unwrap();
+                assert_eq!(removes.join().unwrap().unwrap(), 1);
+                go_on.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+fn add_one(index: &Index, id: u64) {
+    index.add(&Ids::Keys(vec![id]), &row(id), &Work::default()).unwrap();
+}

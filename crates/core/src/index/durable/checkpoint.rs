@@ -14,7 +14,7 @@ use crate::index::Inner;
 use crate::index::failpoints::Point;
 use crate::index::persist::{self, Image, Position};
 use crate::storage::log;
-use crate::work::Work;
+use crate::work::{Phase, Work};
 
 /// Bytes of log from which on a checkpoint is due, at least.
 const LEAST: u64 = 64 << 20;
@@ -104,6 +104,8 @@ impl Inner {
         durable.log.check()?;
         if self.is_unchanged(durable, &last) {
             durable.failure.lock().take();
+            let slots = self.state.load().len();
+            work.report(Phase::Write, slots, slots);
             return Ok(());
         }
         let segment = durable.log.prepare()?;

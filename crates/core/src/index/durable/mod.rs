@@ -87,12 +87,14 @@ impl Unsynced<'_> {
     }
 
     pub fn upsert<'v>(&self, ids: &Ids, rows: impl Into<Values<'v>>, work: &Work) -> Result<()> {
+        self.0.inner().wait_for_compaction(work)?;
         self.0.inner().insert(ids, rows.into(), super::write::Existing::Replace, work)?;
         self.0.inner().after_rows();
         Ok(())
     }
 
     pub fn remove(&self, ids: &Ids) -> Result<usize> {
+        self.0.inner().wait_for_compaction(&Work::default())?;
         let removed = self.0.inner().remove(ids)?;
         self.0.inner().migrate_in_background();
         Ok(removed)

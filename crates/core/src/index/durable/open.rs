@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::Mutex;
 
 use super::checkpoint::{Checkpointed, file_name, is_temporary, sequence_of};
+use super::inspect::is_part;
 use super::record::Replayed;
 use super::{Durability, Durable, Place};
 use crate::error::{Error, Result};
@@ -36,12 +37,14 @@ pub(in crate::index) fn open(
     durability: Durability,
 ) -> Result<Index> {
     let name = FileName(directory);
-    if let Err(error) = disk.list(directory) {
-        if error.kind() != io::ErrorKind::NotFound {
-            return Err(name.io("opening")(error));
-        }
-        // Before anything is made.
-        given.complete()?;
+    // Before anything is made. Who writes there may replace files meanwhile, so nothing else is concluded from the names.
+    let is_missing = match disk.list(directory) {
+        Ok(names) if names.iter().any(|name| is_part(name)) => false,
+        Ok(_) => given.complete().map(|_| false)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => given.complete().map(|_| true)?,
+        Err(error) => return Err(name.io("opening")(error)),
+    };
+    if is_missing {
         disk.create_directory(directory).map_err(name.io("making the directory"))?;
     }
     let lock = match disk.lock(&directory.join(LOCK)).map_err(name.io("locking"))? {

@@ -288,6 +288,9 @@ impl Disk for Simulated {
         if !state.locks.insert(path.into()) {
             return Ok(Lock::Taken(Some(1)));
         }
+        if state.find(path).is_err() {
+            state.make(path)?;
+        }
         drop(state);
         Ok(Lock::Held(Box::new(Held(self.clone(), path.into()))))
     }
