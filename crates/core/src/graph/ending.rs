@@ -15,12 +15,17 @@ const SPARE: usize = 4;
 /// Expansions that brought nothing and say nothing: so many are made even around the best of queries.
 const QUIET: usize = 3;
 
+/// Of so many nearest the density is taken, and changes are counted, where fewer are wanted: one row that lies near by chance
+/// says nothing of those around it.
+const NEAREST: usize = 4;
+
 /// Dimensions that rows are taken to have at least, where nobody has measured them. Too few make searches longer, too many
 /// cost recall; rows that have fewer are found so easily that it does not matter.
 const DIMENSIONS: usize = 12;
 
 /// When the search of one query ends, as it goes on.
 pub(super) struct Ending {
+    /// Whose changes count: those that are wanted, or somewhat more.
     k: usize,
     ef: usize,
     /// Dimensions by which rows grow more when distances grow.
@@ -33,7 +38,7 @@ impl Ending {
     /// Of a search for the nearest `k`, `ef` wide, among rows of so many dimensions at least, if that is known.
     pub(super) fn new(k: usize, ef: usize, dimensions: Option<usize>) -> Self {
         let dimensions = dimensions.unwrap_or(0).max(DIMENSIONS) as i32;
-        Self { k, ef, dimensions, quiet: 0 }
+        Self { k: k.max(NEAREST).min(ef), ef, dimensions, quiet: 0 }
     }
 
     /// The nodes that a beam is to hold.
@@ -41,10 +46,10 @@ impl Ending {
         self.ef.saturating_add(self.ef.saturating_sub(self.k) / SPARE)
     }
 
-    /// A node was expanded; whether the nearest `k` have changed.
+    /// A node was expanded; the first place in the beam that those which it brought have, `usize::MAX` if it brought none.
     #[inline]
-    pub(super) fn expanded(&mut self, has_changed: bool) {
-        self.quiet = if has_changed { 0 } else { self.quiet + 1 };
+    pub(super) fn expanded(&mut self, best: usize) {
+        self.quiet = if best < self.k { 0 } else { self.quiet + 1 };
     }
 
     /// Whether there is no use in expanding `next`, which was just popped from `beam`.
@@ -79,7 +84,7 @@ mod tests {
     /// the last `quiet` of which brought nothing.
     fn is_over(distance: f32, nearer: usize, quiet: usize) -> bool {
         let mut ending = Ending::new(10, 40, None);
-        (0..quiet).for_each(|_| ending.expanded(false));
+        (0..quiet).for_each(|_| ending.expanded(usize::MAX));
         ending.is_over(Key::new(distance, 99), &beam(47, nearer))
     }
 
@@ -96,9 +101,11 @@ mod tests {
     #[test]
     fn what_changed_begins_the_count_anew() {
         let (mut ending, beam) = (Ending::new(10, 40, None), beam(47, 20));
-        (0..23).for_each(|_| ending.expanded(false));
+        (0..23).for_each(|_| ending.expanded(usize::MAX));
         assert!(ending.is_over(Key::new(20.0, 99), &beam));
-        ending.expanded(true);
+        ending.expanded(10);
+        assert!(ending.is_over(Key::new(20.0, 99), &beam), "the eleventh is not wanted");
+        ending.expanded(9);
         assert!(!ending.is_over(Key::new(20.0, 99), &beam));
     }
 
@@ -106,10 +113,11 @@ mod tests {
     fn few_nodes_and_those_at_no_distance_end_nothing_early() {
         let quiet = |k, ef| {
             let mut ending = Ending::new(k, ef, Some(40));
-            (0..1_000).for_each(|_| ending.expanded(false));
+            (0..1_000).for_each(|_| ending.expanded(usize::MAX));
             ending
         };
         assert!(!quiet(10, 48).is_over(Key::new(20.0, 99), &beam(47, 20)), "the beam does not hold ef");
+        assert_eq!((quiet(1, 3).k, quiet(1, 40).k, quiet(9, 40).k), (3, 4, 9));
         assert!(!quiet(1, usize::MAX).is_over(Key::new(20.0, 99), &beam(47, 46)));
         assert_eq!([quiet(10, 10).capacity(), quiet(20, 10).capacity()], [10, 10]);
         let mut zeros = Beam::default();
@@ -117,7 +125,7 @@ mod tests {
         (0..47).for_each(|node| _ = zeros.insert(Key::new(0.0, node)));
         (0..41).for_each(|_| _ = zeros.pop());
         let mut ending = Ending::new(10, 40, None);
-        (0..30).for_each(|_| ending.expanded(false));
+        (0..30).for_each(|_| ending.expanded(usize::MAX));
         assert!(!ending.is_over(Key::new(0.0, 99), &zeros), "10 and twice 27 are not 80");
         assert!(!ending.is_over(Key::new(f32::INFINITY, 99), &zeros));
     }

@@ -83,9 +83,9 @@ impl GraphView<'_> {
             if ending.is_over(key, &scratch.beam) {
                 break;
             }
-            let mut has_changed = false;
-            self.expand(target, key, 0, scratch, |_| (), |position| has_changed |= position < k);
-            ending.expanded(has_changed);
+            let mut best = usize::MAX;
+            self.expand(target, key, 0, scratch, |_| (), |position| best = best.min(position));
+            ending.expanded(best);
         }
         scratch.beam.narrow(ef);
         Ok(())

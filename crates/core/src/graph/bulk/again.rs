@@ -32,7 +32,7 @@ pub(super) struct Unsure {
 }
 
 impl Unsure {
-    fn none_of(nodes: usize) -> Result<Self> {
+    pub(super) fn none_of(nodes: usize) -> Result<Self> {
         let unsure = Self { blurred: Bits::new("nodes"), lonely: Bits::new("nodes") };
         unsure.blurred.reserve(nodes)?;
         unsure.lonely.reserve(nodes)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::again::Unsure;
 use super::candidates::Table;
 use super::lists::Incoming;
 use super::partition::Partition;
 use super::products::Cpu;
 use super::{ALL_PAIRS, Bulk, Shape, atomics, tree};
-use crate::bits::Bits;
 use crate::codes::Encoder;
 use crate::graph::{Entry, Graph, Points, PointsView, ScratchPool};
 use crate::options::Metric;
@@ -242,8 +242,7 @@ fn what_takes_no_turns_gives_way_to_queries() {
     let partition = nodes.partition(SHAPE);
     let order = partition.order().unwrap();
     let tables = [Table::new(count, 4).unwrap()];
-    let blurred = Bits::new("nodes");
-    blurred.reserve(count).unwrap();
+    let unsure = Unsure::none_of(count).unwrap();
     let graph = Graph::of(4, 3, true, Points::new(nodes.rows.clone(), None));
     graph.points().append(&numbers(count)).unwrap();
     graph.reserve(count).unwrap();
@@ -266,6 +265,6 @@ fn what_takes_no_turns_gives_way_to_queries() {
     check("turning links round", 16, &|_| drop(Incoming::of(tables[0].view())));
     check("the tree", 256, &|_| tree::lay(&graph.view(), 0, count).unwrap());
     // With the turns: one for 32 nodes.
-    check("choosing", 4, &|bulk| assert!(bulk.choose(&[nodes.view()], &tables, 4, |_| true, &blurred)));
+    check("choosing", 4, &|bulk| assert!(bulk.choose(&[nodes.view()], &tables, 4, |_| true, &unsure)));
     check("mending", 4, &|bulk| assert!(bulk.mend(&graph, &levels, Entry { node: 0, level: 0 }).unwrap()));
 }
