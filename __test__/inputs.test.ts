@@ -190,14 +190,13 @@ test('values that no distance can be computed from name their row', async (t) =>
 test('a finite number that is too large for single precision is named as it was given', async (t) => {
   const index = new VectorIndex({ dimensions: 2 })
   const message = /got 1e\+?39 at position 1, expected finite values below 3\.4028236e38/
-  const exact = /got 1(e\+?|0{)39.* at position 1, expected finite values below 3\.4028236e38/
   for (const vector of [[1, 1e39], Float64Array.of(1, 1e39)]) {
     await rejects(t, () => index.add([1], [vector]), 'ERR_INVALID_VECTOR', message)
     await rejects(t, () => index.search(vector), 'ERR_INVALID_VECTOR', message)
     throws(t, () => index.searchSync(vector), 'ERR_INVALID_VECTOR', message)
     await rejects(t, () => index.searchBatch([vector]), 'ERR_INVALID_VECTOR', message)
   }
-  await rejects(t, () => index.add([1], Float64Array.of(1, 1e39)), 'ERR_INVALID_VECTOR', exact)
+  await rejects(t, () => index.add([1], Float64Array.of(1, 1e39)), 'ERR_INVALID_VECTOR', message)
   await rejects(t, () => index.search([1, Infinity]), 'ERR_INVALID_VECTOR', /got inf at position 1, expected finite/)
 })
 
