@@ -6,6 +6,7 @@
 //! to length 1 first, where |x − y|² orders as the cosine does.
 #![allow(unsafe_code)]
 
+mod buffer;
 mod encoder;
 mod whole;
 
@@ -13,6 +14,7 @@ use std::ptr;
 
 use rayon::prelude::*;
 
+pub(crate) use buffer::WeightsBuffer;
 pub(crate) use encoder::{Encoder, Scalars, padded};
 pub(crate) use whole::WholeView;
 
@@ -21,7 +23,7 @@ use crate::error::Result;
 use crate::memory::filled;
 use crate::options::Metric;
 use crate::pools::give_way;
-use crate::vectors::{Blocks, Padded, RowsView, Stored, View};
+use crate::vectors::{Blocks, RowsView, Stored, View};
 
 /// Codes scored by one call of a kernel: the pointers to them fit on the stack.
 pub(crate) const GROUP: usize = 64;
@@ -193,33 +195,6 @@ pub(crate) struct Weights<'a> {
     scale: f32,
     /// What the errors of others count by under [`Measure::Product`], and what distances are rounded by: |row|².
     norm: f32,
-}
-
-/// Where the numbers of weights are kept: whole cache lines, reused from search to search.
-#[derive(Default)]
-pub(crate) struct WeightsBuffer {
-    lines: Vec<Line>,
-    /// A query's code.
-    code: Vec<u8>,
-    /// A row that was widened.
-    pub(crate) row: Padded,
-}
-
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([i8; 64]);
-
-impl WeightsBuffer {
-    /// Takes the numbers of `code`, whose length is a multiple of a line.
-    fn set(&mut self, code: &[u8]) {
-        self.lines.clear();
-        self.lines.extend(code.as_chunks::<64>().0.iter().map(|line| Line(line.map(|byte| (byte ^ BIAS) as i8))));
-    }
-
-    fn numbers(&self) -> &[i8] {
-        // SAFETY: a `Line` is 64 numbers and nothing else, so `len` of them are 64 times as many, all initialised.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 64) }
-    }
 }
 
 impl<'a> CodesView<'a> {
