@@ -119,7 +119,7 @@ pub(crate) struct Scratch {
     pub(crate) weights: WeightsBuffer,
     pub(crate) top: TopK,
     pub(crate) selector: Selector,
-    /// Distances that searches of the graph have computed with it.
+    /// Distances that the search has computed.
     pub(crate) evaluations: u64,
 }
 
@@ -142,26 +142,26 @@ impl Scratch {
 pub(crate) struct ScratchPool {
     #[expect(clippy::vec_box, reason = "a pointer is moved, not hundreds of bytes")]
     idle: Mutex<Vec<Box<Scratch>>>,
-    /// Distances that dense products have computed.
-    products: AtomicU64,
+    /// Distances that searches of the graph and dense products have computed, but for those that run.
+    evaluations: AtomicU64,
 }
 
 impl ScratchPool {
     /// Distances that searches of the graph and dense products have computed, but for those that run.
     pub(crate) fn evaluations(&self) -> u64 {
-        let searches: u64 = self.idle.lock().iter().map(|scratch| scratch.evaluations).sum();
-        searches + self.products.load(Ordering::Relaxed)
+        self.evaluations.load(Ordering::Relaxed)
     }
 
     /// A dense product of so many rows and columns is computed.
     pub(crate) fn count_product(&self, rows: usize, columns: usize) {
-        self.products.fetch_add(rows as u64 * columns as u64, Ordering::Relaxed);
+        self.evaluations.fetch_add(rows as u64 * columns as u64, Ordering::Relaxed);
     }
 
     /// Runs `work` with a scratch of its own.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let mut scratch = self.idle.lock().pop().unwrap_or_default();
         let result = work(&mut scratch);
+        self.evaluations.fetch_add(std::mem::take(&mut scratch.evaluations), Ordering::Relaxed);
         self.idle.lock().push(scratch);
         result
     }
