@@ -55,19 +55,22 @@ impl Bulk<'_> {
             return Ok(false);
         }
         let (blurred, lonely) = (unsure.blurred.view(), unsure.lonely.view());
+        let (are_blurred, are_lonely) = (blurred.count(0..nodes) > 0, lonely.count(0..nodes) > 0);
         // Where each node has all others as candidates, there is nothing more to be found.
-        if nodes <= super::ALL_PAIRS || blurred.count(0..nodes) + lonely.count(0..nodes) == 0 {
+        if nodes <= super::ALL_PAIRS || !(are_blurred || are_lonely) {
             return Ok(true);
         }
         for ((points, partition), table) in views.iter().zip(partitions).zip(tables) {
-            let is_done = self.look_by_rows(&points.by_rows(), partition, table.view(), blurred)?;
-            if !is_done || !self.look_for_more(points, partition, table.view(), lonely)? {
+            if are_blurred && !self.look_by_rows(&points.by_rows(), partition, table.view(), blurred)? {
+                return Ok(false);
+            }
+            if are_lonely && !self.look_for_more(points, partition, table.view(), lonely)? {
                 return Ok(false);
             }
         }
         let silent = Self { report: &|_, _| (), ..*self };
-        let again = Unsure::none_of(nodes)?;
-        Ok(silent.choose(views, tables, max, |node| blurred.get(node) || lonely.get(node), &again))
+        // What is added to these is of nodes that are in them already.
+        Ok(silent.choose(views, tables, max, |node| blurred.get(node) || lonely.get(node), &unsure))
     }
 
     /// Replaces the candidates of the nodes in `blurred` by the nearest neighbors of each in each of its leaves. False if it
