@@ -95,14 +95,11 @@ impl Walk<'_> {
             return Err(FileName(&segment.path).corrupt(got, format!("at most {}", self.from + 1)));
         }
         let before = self.recovered.bytes;
-        while let Some(header) = segment.read(next)? {
-            if next > self.from {
-                (self.apply)(segment.frame(&header))?;
-                self.recovered.sequence = next;
-                self.recovered.bytes += header.whole();
-            }
-            next += 1;
-        }
+        let Self { recovered, apply, .. } = self;
+        next = segment.hand_over(next, self.from, apply, |header| {
+            recovered.sequence = header.sequence;
+            recovered.bytes += header.whole();
+        })?;
         self.recovered.torn += segment.length - segment.position;
         let is_unused = self.recovered.bytes == before;
         let list = if is_unused { &mut self.recovered.unused } else { &mut self.recovered.used };
@@ -166,15 +163,34 @@ impl Segment {
         Ok(Some(segment))
     }
 
+    /// Hands the frames from number `next` on to `apply`, as long as they are sound, but for those up to `from`; `applied` is
+    /// told of each. The number of the frame after the last.
+    pub(super) fn hand_over(
+        &mut self,
+        mut next: u64,
+        from: u64,
+        apply: &mut dyn FnMut(Frame<'_>) -> Result<()>,
+        mut applied: impl FnMut(&FrameHeader),
+    ) -> Result<u64> {
+        while let Some(header) = self.read(next)? {
+            if next > from {
+                apply(self.frame(&header))?;
+                applied(&header);
+            }
+            next += 1;
+        }
+        Ok(next)
+    }
+
     /// The next frame, if it is sound and has the number `next`; its payload is the beginning of `body`.
-    pub(super) fn read(&mut self, next: u64) -> Result<Option<FrameHeader>> {
+    fn read(&mut self, next: u64) -> Result<Option<FrameHeader>> {
         let header = self.read_any()?.filter(|header| header.sequence == next);
         self.position += header.map_or(0, |header| header.whole());
         Ok(header)
     }
 
     /// The payload of the frame that was read, and what is known of it.
-    pub(super) fn frame(&self, header: &FrameHeader) -> Frame<'_> {
+    fn frame(&self, header: &FrameHeader) -> Frame<'_> {
         let payload = &self.body[..header.length as usize];
         Frame { kind: header.kind, payload, name: FileName(&self.path) }
     }

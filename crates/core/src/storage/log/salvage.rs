@@ -43,7 +43,7 @@ pub(crate) fn salvage(
         match segment.first {
             None => continue,
             Some(first) if is_next(first) => {
-                let end = salvaged.read(segment, first, from, apply);
+                let end = segment.hand_over(first, from, apply, |header| salvaged.sequence = header.sequence);
                 next = Some(end.or_else(|error| salvaged.note(error).map(|()| salvaged.sequence + 1))?);
             }
             Some(_) => break,
@@ -61,25 +61,6 @@ pub(crate) fn salvage(
 }
 
 impl Salvaged {
-    /// Hands over the frames of a segment that begins with the number `first`; the number that the next should have.
-    fn read(
-        &mut self,
-        segment: &mut Segment,
-        first: u64,
-        from: u64,
-        apply: &mut dyn FnMut(Frame<'_>) -> Result<()>,
-    ) -> Result<u64> {
-        let mut next = first;
-        while let Some(header) = segment.read(next)? {
-            if next > from {
-                apply(segment.frame(&header))?;
-                self.sequence = next;
-            }
-            next += 1;
-        }
-        Ok(next)
-    }
-
     /// Goes on after damage; not after what has nothing to do with the files.
     fn note(&mut self, error: Error) -> Result<()> {
         match error {
