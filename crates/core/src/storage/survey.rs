@@ -47,11 +47,11 @@ impl<'a> DamagedFile<'a> {
     /// `Corrupt` for a file of another kind, or one whose header leads nowhere; `Version` for another version.
     pub(crate) fn open(disk: &dyn Disk, name: FileName<'a>, work: &'a Work) -> Result<Self> {
         work.check()?;
-        let mut file = disk.open(name.0).map_err(name.io("opening"))?;
+        let file = disk.open(name.0).map_err(name.io("opening"))?;
         let length = file.length().map_err(name.io("opening"))?;
         Header::check_length(length, name)?;
         let mut page = [0; PAGE];
-        file.read_exact(&mut page).map_err(name.io("reading"))?;
+        file.read_at(&mut page, 0).map_err(name.io("reading"))?;
         let (header, damage) = match Header::decode(&page, length, name) {
             Ok(header) => (header, None),
             Err(error @ Error::Corrupt { .. }) => match Header::decode_damaged(&page, name) {
@@ -64,7 +64,7 @@ impl<'a> DamagedFile<'a> {
     }
 
     /// Looks at all of section `id`. What cannot be read is damaged.
-    pub(crate) fn survey(&mut self, id: u32) -> Result<Survey> {
+    pub(crate) fn survey(&self, id: u32) -> Result<Survey> {
         let section = self.header.find(id, self.name)?;
         let within = self.length.saturating_sub(section.offset).min(section.length);
         let mut computed = room("checksums", blocks_of(within) as usize)?;
@@ -97,7 +97,7 @@ impl<'a> DamagedFile<'a> {
     }
 
     /// Reads bytes of a section from `start` on, unless they are damaged.
-    pub(crate) fn read(&mut self, survey: &Survey, start: u64, bytes: &mut [u8]) -> Soundness {
+    pub(crate) fn read(&self, survey: &Survey, start: u64, bytes: &mut [u8]) -> Soundness {
         let end = start.checked_add(bytes.len() as u64).filter(|&end| end <= survey.section.length);
         let Some(end) = end else {
             return Soundness::Damaged;
@@ -112,7 +112,7 @@ impl<'a> DamagedFile<'a> {
     }
 
     /// The first checksums of blocks that the file has, at most `count`.
-    fn stored(&mut self, section: &Section, count: usize) -> Result<Vec<u8>> {
+    fn stored(&self, section: &Section, count: usize) -> Result<Vec<u8>> {
         let start = checksums_of(section.offset, section.length).map_or(u64::MAX, |(start, _)| start);
         let there = (self.length.saturating_sub(start) / 8).min(count as u64) as usize;
         let mut stored = room("checksums", there * 8)?;
@@ -124,8 +124,8 @@ impl<'a> DamagedFile<'a> {
     }
 
     /// Whether the file has these bytes, and the system gives them.
-    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> bool {
-        self.file.seek(SeekFrom::Start(offset)).is_ok() && self.file.read_exact(bytes).is_ok()
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        self.file.read_at(bytes, offset).is_ok()
     }
 }
 

@@ -20,9 +20,9 @@ pub(in crate::index) fn examine(
 ) -> Result<Option<Snapshot>> {
     let before = problems.len();
     let name = FileName(path);
-    if let Some(mut file) = noted(DamagedFile::open(disk, name, work), problems)? {
+    if let Some(file) = noted(DamagedFile::open(disk, name, work), problems)? {
         problems.extend(file.damage.iter().map(Error::to_string));
-        for id in file.header.ids().collect::<Vec<_>>() {
+        for id in file.header.ids() {
             let damage = file.survey(id)?.damage();
             problems.extend(damage.map(|damage| describe(id, damage, name)));
         }

@@ -30,7 +30,7 @@ pub(in crate::index) fn salvage(
     findings: &mut Findings,
 ) -> Result<(Index, Option<Position>)> {
     let name = FileName(path);
-    let mut file = Damaged::open(disk, name, work)?;
+    let file = Damaged::open(disk, name, work)?;
     let index = Index::new(file.options.clone())?;
     index.pause_migration()?;
     file.rows(&index, work, findings)?;
@@ -53,7 +53,7 @@ struct Damaged<'a> {
 
 impl<'a> Damaged<'a> {
     fn open(disk: &dyn Disk, name: FileName<'a>, work: &'a Work) -> Result<Self> {
-        let mut file = DamagedFile::open(disk, name, work)?;
+        let file = DamagedFile::open(disk, name, work)?;
         let header = &file.header;
         let (slots, options) = (header.slots, header.options.clone());
         let space = State::space(&options);
@@ -69,7 +69,7 @@ impl<'a> Damaged<'a> {
             ids: file.survey(section::IDS)?,
             texts: has_texts.then(|| file.survey(section::TEXTS)).transpose()?,
             vectors: file.survey(section::VECTORS)?,
-            places: places(&mut file, &space)?,
+            places: places(&file, &space)?,
             file,
             options,
             space,
@@ -78,7 +78,7 @@ impl<'a> Damaged<'a> {
     }
 
     /// Adds the rows to `index`, in their order.
-    fn rows(&mut self, index: &Index, work: &Work, findings: &mut Findings) -> Result<()> {
+    fn rows(&self, index: &Index, work: &Work, findings: &mut Findings) -> Result<()> {
         let removed = self.removed()?;
         let is_removed = |slot: usize| removed.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1);
         let mut batch = Batch::new(index);
@@ -119,7 +119,7 @@ impl<'a> Damaged<'a> {
     }
 
     /// A bit a slot, 0 where it is not known.
-    fn removed(&mut self) -> Result<Vec<u64>> {
+    fn removed(&self) -> Result<Vec<u64>> {
         let mut words = room("removed rows", self.slots.div_ceil(64))?;
         let Ok(survey) = self.file.survey(section::REMOVED) else {
             return Ok(words);
@@ -132,7 +132,7 @@ impl<'a> Damaged<'a> {
         Ok(words)
     }
 
-    fn id<'t>(&mut self, slot: usize, text: &'t mut Vec<u8>) -> Option<(Id<'t>, Soundness)> {
+    fn id<'t>(&self, slot: usize, text: &'t mut Vec<u8>) -> Option<(Id<'t>, Soundness)> {
         let mut entry = [0; 8];
         let soundness = self.file.read(&self.ids, slot as u64 * 8, &mut entry);
         let entry = Some(u64::from_le_bytes(entry)).filter(|_| soundness < Soundness::Damaged)?;
@@ -148,7 +148,7 @@ impl<'a> Damaged<'a> {
     }
 
     /// Where the file stands in a log.
-    fn position(&mut self) -> Result<Option<Position>> {
+    fn position(&self) -> Result<Option<Position>> {
         if !self.file.header.has(section::POSITION) {
             return Ok(None);
         }
@@ -161,12 +161,12 @@ impl<'a> Damaged<'a> {
     }
 
     /// Says what is damaged, whether or not a row is lost by it.
-    fn report(mut self, findings: &mut Findings) -> Result<()> {
+    fn report(self, findings: &mut Findings) -> Result<()> {
         let name = self.file.name;
         if let Some(damage) = &self.file.damage {
             findings.lost.push(format!("{damage}; its options are taken as they are"));
         }
-        for id in self.file.header.ids().collect::<Vec<_>>() {
+        for id in self.file.header.ids() {
             let Some(damage) = self.file.survey(id)?.damage() else {
                 continue;
             };
@@ -181,7 +181,7 @@ impl<'a> Damaged<'a> {
 }
 
 /// Where rows stand that have another order than slots.
-fn places(file: &mut DamagedFile<'_>, space: &Space) -> Result<Option<Vec<u32>>> {
+fn places(file: &DamagedFile<'_>, space: &Space) -> Result<Option<Vec<u32>>> {
     let Some(graph) = file.header.graph.filter(|_| space.dtype().is_whole()) else {
         return Ok(Some(Vec::new()));
     };
