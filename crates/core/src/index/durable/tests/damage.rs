@@ -22,17 +22,6 @@ fn sample(durability: Durability) -> (Simulated, Vec<Contents>) {
     (disk, states)
 }
 
-fn segment(disk: &Simulated) -> String {
-    let is_segment = |path: &&std::path::PathBuf| path.to_str().unwrap().contains("log-");
-    disk.names().iter().find(is_segment).unwrap().to_str().unwrap().to_string()
-}
-
-fn with(disk: &Simulated, path: &str, bytes: &[u8]) -> Simulated {
-    let disk = disk.after_crash();
-    disk.put(Path::new(path), bytes);
-    disk
-}
-
 fn typed(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::Version { .. })
 }
@@ -41,7 +30,7 @@ fn typed(error: &Error) -> bool {
 fn every_byte_of_a_log_flipped_is_noticed() {
     for durability in [Durability::Fsync, Durability::Buffered] {
         let (disk, states) = sample(durability);
-        let path = segment(&disk);
+        let path = path_of(&disk, "log-");
         let bytes = disk.read(&path).unwrap();
         let (mut refused, mut cut) = (0, 0);
         for at in 0..bytes.len() {
@@ -72,7 +61,7 @@ fn every_byte_of_a_log_flipped_is_noticed() {
 #[test]
 fn a_log_of_any_length_holds_a_prefix() {
     let (disk, states) = sample(Durability::Fsync);
-    let path = segment(&disk);
+    let path = path_of(&disk, "log-");
     let bytes = disk.read(&path).unwrap();
     let mut last = 0;
     for length in 0..=bytes.len() {
@@ -93,7 +82,7 @@ fn a_log_of_any_length_holds_a_prefix() {
 #[test]
 fn garbage_behind_a_log_is_cut() {
     let (disk, states) = sample(Durability::Fsync);
-    let path = segment(&disk);
+    let path = path_of(&disk, "log-");
     for garbage in [vec![0; 5_000], vec![0xA5; 37], b"\x01".repeat(4_096)] {
         let disk = with(&disk, &path, &[disk.read(&path).unwrap(), garbage].concat());
         assert_eq!(contents(&open_on(&disk, Durability::Fsync).unwrap()), states[states.len() - 1]);
@@ -127,7 +116,7 @@ fn a_missing_snapshot_or_segment_is_noticed() {
 #[test]
 fn a_segment_of_another_directory_is_refused() {
     let ((disk, _), (other, _)) = (sample(Durability::Fsync), sample(Durability::Fsync));
-    let path = segment(&disk);
+    let path = path_of(&disk, "log-");
     let disk = with(&disk, &path, &other.read(&path).unwrap());
     assert!(matches!(read_on(&disk), Err(Error::Corrupt { .. })));
 }

@@ -27,17 +27,6 @@ fn sample() -> (Simulated, Vec<Contents>) {
     (disk.after_crash(), states)
 }
 
-fn path_of(disk: &Simulated, kind: &str) -> String {
-    let is_it = |path: &&std::path::PathBuf| path.to_str().unwrap().contains(kind);
-    disk.names().iter().find(is_it).unwrap().to_str().unwrap().to_string()
-}
-
-fn with(disk: &Simulated, path: &str, bytes: &[u8]) -> Simulated {
-    let disk = disk.after_crash();
-    disk.put(Path::new(path), bytes);
-    disk
-}
-
 fn verified(disk: &Simulated) -> Findings {
     let before = image(disk);
     let found = verify_on(disk, Path::new(DIRECTORY), true, &Work::default()).unwrap();

@@ -148,3 +148,16 @@ fn assert_sound(index: &Index) {
 fn stored() -> Options {
     given(IdType::Number).complete().unwrap()
 }
+
+/// The first file whose name has `kind` in it.
+fn path_of(disk: &Simulated, kind: &str) -> String {
+    let is_it = |path: &&std::path::PathBuf| path.to_str().unwrap().contains(kind);
+    disk.names().iter().find(is_it).unwrap().to_str().unwrap().to_string()
+}
+
+/// The disk with other bytes at `path`.
+fn with(disk: &Simulated, path: &str, bytes: &[u8]) -> Simulated {
+    let disk = disk.after_crash();
+    disk.put(Path::new(path), bytes);
+    disk
+}
